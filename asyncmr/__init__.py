@@ -1,0 +1,110 @@
+"""MapReduce that you can await.
+
+Describe a job with `Job`; run it with `collect`, `run` or `stream`, or on an `Engine` that many jobs share.
+
+The house, from the top down: `cli`; `api` (the public verbs); `engines` (where a job runs); `pipeline` (the way of
+the data: start reading at `pipeline/flow.py`); `connectors` (sources and sinks); `actors`, `workers` and
+`storage` (what a pipeline is made of, knowing nothing of MapReduce); `kernel` (pure functions on blocks); `jobs`
+and `aggregators` (ready-made); `job` and `report` (descriptions); `errors`.
+
+Names are loaded on first use, because every worker process imports this package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncmr.aggregators import Count, Sum
+    from asyncmr.api import Engine, collect, records, run, stream
+    from asyncmr.counters import counter
+    from asyncmr.errors import (
+        AsyncMRError,
+        ClosedError,
+        CombinerError,
+        CorruptRunError,
+        InputError,
+        KeyTypeError,
+        MainGuardError,
+        MapperError,
+        MemoryBudgetError,
+        OutputError,
+        PartitionerError,
+        PoolStartError,
+        ReducerError,
+        StorageError,
+        TaskTimeout,
+        UsageError,
+        UserCodeError,
+        WorkerDied,
+        WorkerError,
+    )
+    from asyncmr.job import Aggregator, Job, Sink, Source
+    from asyncmr.kernel.keys import register_key_type
+    from asyncmr.report import Progress, Report
+    from asyncmr.result import PairStream, Result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Aggregator",
+    "AsyncMRError",
+    "ClosedError",
+    "CombinerError",
+    "CorruptRunError",
+    "Count",
+    "Engine",
+    "InputError",
+    "Job",
+    "KeyTypeError",
+    "MainGuardError",
+    "MapperError",
+    "MemoryBudgetError",
+    "OutputError",
+    "PairStream",
+    "PartitionerError",
+    "PoolStartError",
+    "Progress",
+    "ReducerError",
+    "Report",
+    "Result",
+    "Sink",
+    "Source",
+    "StorageError",
+    "Sum",
+    "TaskTimeout",
+    "UsageError",
+    "UserCodeError",
+    "WorkerDied",
+    "WorkerError",
+    "collect",
+    "counter",
+    "records",
+    "register_key_type",
+    "run",
+    "stream",
+]
+
+_MODULES = {
+    "aggregators": ("Count", "Sum"),
+    "api": ("Engine", "collect", "records", "run", "stream"),
+    "counters": ("counter",),
+    "job": ("Aggregator", "Job", "Sink", "Source"),
+    "kernel.keys": ("register_key_type",),
+    "report": ("Progress", "Report"),
+    "result": ("PairStream", "Result"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

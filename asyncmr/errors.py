@@ -1,0 +1,168 @@
+"""Every exception of asyncmr, in families that a caller can catch.
+
+`AsyncMRError` is the root. Below it: what the caller asked for cannot be done (`UsageError`), the input or
+the output is not as it should be (`InputError`, `OutputError`), the user's own function failed
+(`UserCodeError`), a worker process failed (`WorkerError`), or the place where data waits failed
+(`StorageError`). Every exception carries its facts as attributes beside its message.
+"""
+
+from __future__ import annotations
+
+
+class AsyncMRError(Exception):
+    """The root of every exception that asyncmr raises on purpose."""
+
+
+class UsageError(AsyncMRError, ValueError):
+    """An argument that cannot work; the message says which and what would."""
+
+
+class ClosedError(AsyncMRError, RuntimeError):
+    """Something was used after it was closed, or before it was opened."""
+
+
+class InputError(AsyncMRError):
+    """The input is missing, unreadable, or matches nothing."""
+
+
+class OutputError(AsyncMRError):
+    """The output folder cannot be used, or could not be written."""
+
+
+class KeyTypeError(AsyncMRError, TypeError):
+    """A key has no value that is the same in every process, so it cannot be shuffled.
+
+    Keys may be str, bytes, numbers, None, bool, tuples, frozensets, enums, dates, UUIDs and frozen
+    dataclasses of these, or any type registered with `asyncmr.register_key_type`.
+    """
+
+
+class UserCodeError(AsyncMRError):
+    """A function that the user handed over raised, or returned something that is not a pair.
+
+    `job`, `stage`: where it ran. `path`, `line`: the file and the 1-based line number, or None where the
+    record did not come from a text file. `record`: the 0-based index of the record in its split, or None.
+    `excerpt`: the beginning of the record's or key's `repr`. `exception`: the exception's type name.
+    The worker's own traceback is the text of `__cause__`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job: str = "",
+        stage: str = "",
+        exception: str = "",
+        path: str | None = None,
+        line: int | None = None,
+        record: int | None = None,
+        excerpt: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.job = job
+        self.stage = stage
+        self.exception = exception
+        self.path = path
+        self.line = line
+        self.record = record
+        self.excerpt = excerpt
+
+
+class MapperError(UserCodeError):
+    """A mapper raised."""
+
+
+class CombinerError(UserCodeError):
+    """A combiner raised, or yielded a key other than the one that it was given."""
+
+
+class ReducerError(UserCodeError):
+    """A reducer, fold or aggregator raised."""
+
+
+class PartitionerError(UserCodeError):
+    """A partitioner raised, or returned something that is not a partition number."""
+
+
+class RemoteTraceback(Exception):
+    """The traceback of a worker, as text; only ever the `__cause__` of another exception."""
+
+    def __str__(self) -> str:
+        return f"\n\n{self.args[0]}" if self.args else ""
+
+
+class WorkerError(AsyncMRError):
+    """A worker process failed, not the function that it ran."""
+
+
+class WorkerDied(WorkerError):
+    """A worker died while it ran a task, and the retries are used up.
+
+    `exitcode`: as `multiprocessing.Process.exitcode`, negative for a signal; None where nobody knows.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exitcode: int | None = None,
+        job: str = "",
+        stage: str = "",
+        task: str = "",
+        attempts: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.exitcode = exitcode
+        self.job = job
+        self.stage = stage
+        self.task = task
+        self.attempts = attempts
+
+
+class TaskTimeout(WorkerError):
+    """A task ran longer than `task_timeout` seconds, and the retries are used up."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        seconds: float = 0.0,
+        job: str = "",
+        stage: str = "",
+        task: str = "",
+        attempts: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        self.job = job
+        self.stage = stage
+        self.task = task
+        self.attempts = attempts
+
+
+class PoolStartError(WorkerError):
+    """The worker processes could not be started."""
+
+
+class MainGuardError(PoolStartError):
+    """The script starts its job at import time, so its workers would start it again without end."""
+
+
+class StorageError(AsyncMRError):
+    """Data that waits outside memory could not be written or read.
+
+    `path`: the file. `size`: the bytes that were to be written or read.
+    """
+
+    def __init__(self, message: str, *, path: str = "", size: int = 0) -> None:
+        super().__init__(message)
+        self.path = path
+        self.size = size
+
+
+class CorruptRunError(StorageError):
+    """A block of a spill file is not what was written: its checksum differs, or it is cut short."""
+
+
+class MemoryBudgetError(AsyncMRError):
+    """The memory budget is too small to work with; the message says what it needs."""

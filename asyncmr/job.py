@@ -1,0 +1,380 @@
+"""What a job is: frozen descriptions, and the protocols at which parts plug in.
+
+A `Job` describes; it does nothing. Its chain of `Step`s is what engines run. What varies plugs in at four
+seams: `Source` and `Sink` (where records come from and pairs go to), `Reduction` (what a combiner and a
+reducer, a fold, or an aggregator compile to), and `Backend` (where the steps run).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+from asyncmr.errors import UsageError
+
+Pair = tuple[Any, Any]
+Mapper = Callable[[Any, Any], Iterable[Pair]]
+Combiner = Callable[[Any, Iterator[Any]], Iterable[Pair]]
+Reducer = Callable[[Any, Iterator[Any]], Iterable[Pair]]
+Fold = Callable[[Any, Any], Any]
+Partitioner = Callable[[Any, int], int]
+
+MAX_PARTITIONS = 65_536
+
+
+@runtime_checkable
+class Aggregator(Protocol):
+    """A monoid with an entrance and an exit: how values of one key become one result.
+
+    `merge` must be associative, with `zero()` as its identity, and `add(acc, value)` must equal
+    `merge(acc, add(zero(), value))`. Both may change `acc` in place and must return it.
+    """
+
+    def zero(self) -> Any:
+        """A fresh accumulator that has seen nothing."""
+
+    def add(self, acc: Any, value: Any) -> Any:
+        """The accumulator after one more value."""
+
+    def merge(self, left: Any, right: Any) -> Any:
+        """One accumulator for what both have seen, `left` first in input order."""
+
+    def finish(self, acc: Any) -> Any:
+        """The result that the key gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One map, and the shuffle and reduce behind it, if any."""
+
+    name: str
+    mapper: Mapper
+    combiner: Combiner | None
+    reducer: Reducer | None
+    fold: Fold | None
+    aggregator: Aggregator | None
+    partitions: int | None
+    partitioner: Partitioner | None
+    sort: bool
+
+    @property
+    def shuffles(self) -> bool:
+        """Whether pairs are brought together by key; otherwise the step only maps."""
+        return self.reducer is not None or self.fold is not None or self.aggregator is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A MapReduce job: what to do with each record, and with the values of each key.
+
+        Job(mapper=words, combiner=total, reducer=total)
+        Job(mapper=words, fold=operator.add)
+        Job(mapper=words, aggregator=asyncmr.Sum())
+        Job(mapper=words)                                   # only maps
+
+    `mapper(key, value)` yields pairs, or returns an iterable of them. A text line arrives as `(None, line)`.
+    `reducer(key, values)` gets an iterator over the key's values, in input order, and yields pairs.
+    `combiner(key, values)` has the reducer's form, yields the key it was given, and may run any number of
+    times, also not at all, on values in input order. `fold(a, b)` must be associative; it is combiner and
+    reducer at once. An `aggregator` is the same with its own accumulator (see `Aggregator`).
+    `partitions`: how many parts the output has; by default it follows from the size of the input.
+    `partitioner(key, partitions)` gives a key's part; by default parts are ranges of the key's hash.
+    `sort`: keys in order within each part; otherwise they come in the order of their hash.
+    `name`: what reports and errors call the job.
+
+    Functions may be lambdas and closures. They run in worker processes, one record at a time, and should not
+    change what they are given. An engine takes a job as it is when it first runs it: globals of a script or
+    variables of a closure that change later are seen by a new Job.
+
+    Raises:
+        UsageError: when the combination of arguments has no meaning.
+    """
+
+    mapper: Mapper
+    combiner: Combiner | None = None
+    reducer: Reducer | None = None
+    fold: Fold | None = None
+    aggregator: Aggregator | None = None
+    partitions: int | None = None
+    partitioner: Partitioner | None = None
+    sort: bool = False
+    name: str = ""
+    before: Job | None = None
+
+    def __post_init__(self) -> None:
+        self._check_functions()
+        ways = [way for way in ("reducer", "fold", "aggregator") if getattr(self, way) is not None]
+        if len(ways) > 1:
+            raise UsageError(
+                f"a Job takes one of reducer, fold and aggregator; this one has {' and '.join(ways)}"
+            )
+        if self.combiner is not None and self.reducer is None:
+            raise UsageError(
+                "a combiner needs a reducer; with fold or aggregator leave it out, they combine by themselves"
+            )
+        if not ways and (self.partitioner is not None or self.sort or self.partitions is not None):
+            raise UsageError(
+                "partitions, partitioner and sort act on the shuffle, and a Job without reducer, fold or "
+                "aggregator has none"
+            )
+        if self.aggregator is not None and not isinstance(self.aggregator, Aggregator):
+            raise UsageError(
+                f"aggregator={self.aggregator!r} has no zero, add, merge and finish; "
+                "pass an instance such as asyncmr.Sum()"
+            )
+        if self.partitions is not None and not 1 <= self.partitions <= MAX_PARTITIONS:
+            raise UsageError(f"partitions={self.partitions} is not between 1 and {MAX_PARTITIONS}")
+
+    def _check_functions(self) -> None:
+        for role in ("mapper", "combiner", "reducer", "fold", "partitioner"):
+            function = getattr(self, role)
+            if function is None and role != "mapper":
+                continue
+            if not callable(function):
+                raise UsageError(f"{role}={function!r} cannot be called; pass a function")
+            called = function if inspect.isroutine(function) else type(function).__call__
+            if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+                raise UsageError(
+                    f"{role}={function!r} is asynchronous; it would run in a worker process, which has no "
+                    "event loop: pass a plain function or generator"
+                )
+
+    def then(self, following: Job) -> Job:
+        """A job of both: the pairs that this one gives are what the mapper of `following` gets."""
+        if not isinstance(following, Job):
+            raise UsageError(f"then() takes a Job, not {type(following).__name__}")
+        before = self if following.before is None else self.then(following.before)
+        return replace(following, before=before)
+
+    def replace(self, **changes: Any) -> Job:
+        """A copy of this job with some arguments changed; of a chain, those of the last step."""
+        return replace(self, **changes)
+
+    @property
+    def title(self) -> str:
+        """The job's name, or one made from its last mapper's."""
+        return self.name or _name_of(self.mapper)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the chain, first to last."""
+        earlier = self.before.steps if self.before is not None else ()
+        step = Step(
+            name=self.title,
+            mapper=self.mapper,
+            combiner=self.combiner,
+            reducer=self.reducer,
+            fold=self.fold,
+            aggregator=self.aggregator,
+            partitions=self.partitions,
+            partitioner=self.partitioner,
+            sort=self.sort,
+        )
+        return (*earlier, step)
+
+
+def _name_of(function: object) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+class Buffer(Protocol):
+    """Memory that a source fills: shared with the workers where the machine allows."""
+
+    @property
+    def view(self) -> memoryview:
+        """The memory, writable; valid until `release` or `grow`."""
+
+    def grow(self, size: int) -> None:
+        """Makes the memory at least `size` bytes long, keeping what it holds."""
+
+    def release(self) -> None:
+        """Gives the memory back; it must not be touched afterwards."""
+
+
+class Buffers(Protocol):
+    """Where a source gets its buffers; waits while all of them are in use."""
+
+    async def lease(self, size: int) -> Buffer:
+        """A buffer of at least `size` bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of one file inside a split: where it lies in the file, and where in the split."""
+
+    path: str
+    offset: int
+    start: int
+
+
+@dataclass(slots=True)
+class Split:
+    """A fixed run of input, the unit of work of a mapper.
+
+    `index` counts from 0. The bytes are `buffer.view[:length]`, or `data` when there is no buffer; the
+    source's decoder turns them into records. `pieces` says which files they came from, for errors.
+    """
+
+    index: int
+    length: int
+    data: bytes = b""
+    buffer: Buffer | None = None
+    pieces: tuple[Piece, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of an input before it is read.
+
+    `bytes`: its size, or None. `divided`: it makes several splits even if it is small.
+    """
+
+    bytes: int | None
+    divided: bool = False
+
+
+class Decoder(Protocol):
+    """Turns the bytes of a split into records; runs in the workers, so it is pure and can be pickled."""
+
+    def decode(self, data: memoryview, start: int, stop: int) -> tuple[list[Any] | None, list[Any]]:
+        """The keys (None: every key is None) and values of the records in `data[start:stop]`.
+
+        `start` and `stop` are positions as `cuts` gives them.
+        """
+
+    def end(self, data: memoryview) -> int:
+        """The position behind the last record."""
+
+    def advance(self, data: memoryview, start: int, records: int) -> int:
+        """The position `records` records behind the position `start`, or the end."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where records come from. The cut into splits must depend on the input alone."""
+
+    @property
+    def decoder(self) -> Decoder:
+        """What turns a split into records."""
+
+    async def prepare(self, disk: Any) -> SourceInfo:
+        """Looks at the input, once, before it is read. `disk` does file I/O off the event loop.
+
+        Raises:
+            InputError: when there is no such input.
+        """
+
+    def splits(self, buffers: Buffers) -> AsyncIterator[Split]:
+        """The input, in order. Closed early when the job ends early."""
+
+
+class PartWriter(Protocol):
+    """One attempt at one part of the output; nothing of it is visible before the sink's `commit`."""
+
+    async def write(self, data: bytes) -> None:
+        """Appends to the part."""
+
+    async def close(self) -> None:
+        """The part is complete: what was written is safe, or an error says why not."""
+
+    async def discard(self) -> None:
+        """The attempt failed: forget the part."""
+
+
+class Encoder(Protocol):
+    """Turns pairs into the bytes of an output; runs in the workers, so it is pure and can be pickled."""
+
+    def encode(self, keys: list[Any], values: list[Any]) -> bytes:
+        """The bytes of these pairs. Those of two calls, concatenated, are the bytes of all the pairs."""
+
+
+class Sink(Protocol):
+    """Where pairs go to."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """What turns pairs into bytes."""
+
+    async def open(self, disk: Any) -> None:
+        """Makes ready, once, before the job starts.
+
+        Raises:
+            OutputError: when the output cannot be written there.
+        """
+
+    async def part(self, index: int, attempt: int) -> PartWriter:
+        """A writer for one attempt at the part `index`."""
+
+    async def accept(self, index: int, writer: Any) -> None:
+        """This closed writer is the part `index`: called once for each part, in any order."""
+
+    async def commit(self) -> None:
+        """All parts were accepted: makes them visible together."""
+
+    async def abort(self) -> None:
+        """The job failed or was cancelled: leaves nothing visible."""
+
+
+class Columns(Protocol):
+    """Consecutive pairs of a run, key by key; `counts` says how many values each has, None: one each."""
+
+    @property
+    def keys(self) -> list[Any]:
+        """The keys."""
+
+    @property
+    def values(self) -> list[Any]:
+        """The values of all keys, one key's behind the other's."""
+
+    @property
+    def counts(self) -> list[int] | None:
+        """How many values each key has."""
+
+
+class Reduction(Protocol):
+    """How the values of a key become its results; what runs in the workers behind the map.
+
+    A table maps a key to whatever the reduction keeps for it, in the order in which keys first appeared.
+    Partials are what moves between workers, as columns.
+    """
+
+    @property
+    def combines(self) -> bool:
+        """Whether the partials of a key can be merged before the last one has arrived."""
+
+    @property
+    def folds(self) -> bool:
+        """Whether a table keeps one accumulator for a key, rather than all its values."""
+
+    def table(self) -> dict[Any, Any]:
+        """An empty table."""
+
+    def absorb(self, table: dict[Any, Any], pairs: list[Pair]) -> None:
+        """Takes a batch of the mapper's pairs into the table."""
+
+    def gather(self, table: dict[Any, Any], run: Columns) -> None:
+        """Takes partials into the table. Called in input order."""
+
+    def partials(self, table: dict[Any, Any]) -> tuple[list[Any], list[Any], list[int] | None]:
+        """The table as columns of keys, values and counts, combined."""
+
+    def snapshot(self, table: dict[Any, Any]) -> tuple[list[Any], list[Any], list[int] | None]:
+        """The table as columns from which `gather` makes the same table again."""
+
+    def condense(self, table: dict[Any, Any]) -> None:
+        """Makes the table as small as combining can."""
+
+    def results(self, keys: list[Any], table: dict[Any, Any]) -> Iterator[Pair]:
+        """The results of whole keys, in the order of `keys`."""
+
+    def stream(self, runs: Iterator[Any]) -> Iterator[Pair]:
+        """The results of keys whose partials, `Columns`, arrive bit by bit; all have the same place."""
+
+
+class Backend(Protocol):
+    """Where the steps of a job run."""
+
+    async def execute(self, job: Job, source: Source, sink: Sink, *, progress: Any = None) -> Any:
+        """Runs the job from the source to the sink and returns its `Report`."""

@@ -1,0 +1,17 @@
+"""Ready-made jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from asyncmr.aggregators import Count
+from asyncmr.job import Job
+
+
+def words(_key: object, line: str) -> Iterator[tuple[str, None]]:
+    """The words of a line, as `str.split` finds them."""
+    for word in line.split():
+        yield word, None
+
+
+wordcount = Job(mapper=words, aggregator=Count(), name="wordcount")

@@ -1,0 +1,125 @@
+"""Blocks: columns of pairs as bytes.
+
+A run is what one map task, or one merge, made for one partition: pairs in the order of their place (or of
+their key, where the job sorts). It is cut into blocks, so that a merge never needs a whole run at once. A block of
+a run holds places, keys, values and, where a key may have several values, how many each has. A block of pairs
+holds keys and values only: results on their way to the next step, or to a caller.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
+
+from asyncmr.kernel.columns import NEVER_NAN, decode_column, encode_column
+from asyncmr.kernel.nans import holds_nan, unify_nans
+
+# number of keys, number of values, lengths of the four columns, tags of keys and values, flags
+_HEADER = struct.Struct("<IIQQQQccB")
+_NANS = 1
+_PAIRS = struct.Struct("<QIQQcc")
+
+BLOCK_BYTES = 1 << 20
+_FIRST_BLOCK = 4096
+
+
+class Slice(NamedTuple):
+    """Consecutive pairs of one run. `places` is the order column: the keys themselves where the job sorts.
+
+    `counts`: None when every key has exactly one value.
+    """
+
+    places: Sequence[Any]
+    keys: list[Any]
+    values: list[Any]
+    counts: list[int] | None
+
+    def cut(self, at: int) -> tuple[Slice, Slice]:
+        """The first `at` keys, and the rest."""
+        if self.counts is None:
+            middle, head, tail = at, None, None
+        else:
+            head, tail = self.counts[:at], self.counts[at:]
+            middle = sum(head)
+        places, keys, values = self.places, self.keys, self.values
+        return (
+            Slice(places[:at], keys[:at], values[:middle], head),
+            Slice(places[at:], keys[at:], values[middle:], tail),
+        )
+
+
+def encode_block(run: Slice, *, sorts: bool) -> bytes:
+    """One block of these pairs."""
+    places = b"" if sorts else array("d", run.places).tobytes()
+    counts = b"" if run.counts is None else array("I", run.counts).tobytes()
+    key_tag, keys = encode_column(run.keys)
+    value_tag, values = encode_column(run.values)
+    flags = _NANS if key_tag not in NEVER_NAN and holds_nan(run.keys) else 0
+    lengths = (len(places), len(counts), len(keys), len(values))
+    header = _HEADER.pack(len(run.keys), len(run.values), *lengths, key_tag, value_tag, flags)
+    return b"".join((header, places, counts, keys, values))
+
+
+def decode_block(data: memoryview) -> Slice:
+    """The pairs of one block."""
+    n_keys, n_values, *lengths, key_tag, value_tag, flags = _HEADER.unpack_from(data)
+    ends = list(accumulate(lengths, initial=_HEADER.size))
+    places_data, counts_data, keys_data, values_data = (data[a:b] for a, b in pairwise(ends))
+    keys = decode_column(key_tag, keys_data, n_keys)
+    if flags & _NANS:
+        keys = unify_nans(keys)
+    places: Sequence[Any] = keys
+    if lengths[0]:
+        floats = array("d")
+        floats.frombytes(places_data)
+        places = floats
+    counts = None
+    if lengths[1]:
+        numbers = array("I")
+        numbers.frombytes(counts_data)
+        counts = numbers.tolist()
+    return Slice(places, keys, decode_column(value_tag, values_data, n_values), counts)
+
+
+def cut_blocks(run: Slice, *, sorts: bool) -> Iterator[bytes]:
+    """A run as blocks of about `BLOCK_BYTES`; where they are cut depends on the pairs alone."""
+    target = _FIRST_BLOCK
+    while True:
+        stop = target
+        if run.counts is not None:
+            stop = max(1, bisect_left(list(accumulate(run.counts)), target))
+        head, rest = run.cut(stop)
+        data = encode_block(head, sorts=sorts)
+        yield data
+        if not rest.keys:
+            return
+        target = max(1, min(target * 16, len(head.values) * BLOCK_BYTES // len(data)))
+        run = rest
+
+
+def encode_pairs(keys: list[Any], values: list[Any]) -> bytes:
+    """A block of results. Blocks may be put one behind the other."""
+    key_tag, key_data = encode_column(keys)
+    value_tag, value_data = encode_column(values)
+    size = _PAIRS.size + len(key_data) + len(value_data)
+    header = _PAIRS.pack(size, len(keys), len(key_data), len(value_data), key_tag, value_tag)
+    return b"".join((header, key_data, value_data))
+
+
+def decode_pairs(data: bytes | memoryview) -> tuple[list[Any], list[Any]]:
+    """The keys and values of blocks of results, put one behind the other."""
+    view = memoryview(data)
+    keys: list[Any] = []
+    values: list[Any] = []
+    at = 0
+    while at < len(view):
+        size, count, key_length, value_length, key_tag, value_tag = _PAIRS.unpack_from(view, at)
+        middle = at + _PAIRS.size + key_length
+        keys += decode_column(key_tag, view[at + _PAIRS.size : middle], count)
+        values += decode_column(value_tag, view[middle : middle + value_length], count)
+        at += size
+    return keys, values
