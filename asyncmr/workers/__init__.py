@@ -1,0 +1,60 @@
+"""Supervised workers behind `await`: sessions on programs, in processes, threads or inline.
+
+The host side: `pool.py` owns the workers and shares them out (`fairness.py`), `session.py` is one conversation
+with one worker, `slot.py` one worker process, `threads.py` the two executors without processes, `segments.py`
+the shared input buffers, `program.py` what a worker is sent to run. The worker side: `entry.py` starts the
+child, `worker.py` answers the calls of the host, `running.py` advances the generators.
+
+Names are loaded on first use, since every worker process imports this package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncmr.workers.failures import RemoteError, SlotDied, SlotTimeout
+    from asyncmr.workers.fairness import Account
+    from asyncmr.workers.pool import Pool, PoolStats
+    from asyncmr.workers.program import Program
+    from asyncmr.workers.segments import Segment, SegmentRange, Segments
+    from asyncmr.workers.session import Buffer, Reply, Session
+
+__all__ = [
+    "Account",
+    "Buffer",
+    "Pool",
+    "PoolStats",
+    "Program",
+    "RemoteError",
+    "Reply",
+    "Segment",
+    "SegmentRange",
+    "Segments",
+    "Session",
+    "SlotDied",
+    "SlotTimeout",
+]
+
+_HOME = {
+    "Account": "fairness",
+    "Buffer": "session",
+    "Pool": "pool",
+    "PoolStats": "pool",
+    "Program": "program",
+    "RemoteError": "failures",
+    "Reply": "session",
+    "Segment": "segments",
+    "SegmentRange": "segments",
+    "Segments": "segments",
+    "Session": "session",
+    "SlotDied": "failures",
+    "SlotTimeout": "failures",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

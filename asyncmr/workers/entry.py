@@ -1,0 +1,91 @@
+"""What runs in a worker process: how it starts, and the one function that the host calls.
+
+Each worker leads a process group of its own, so that the host can kill it together with its children. The
+kernel does the same when the host dies: it sends SIGIO, whose default is to terminate, to the whole group
+as soon as the pipe that only the host holds open is closed; that works while C code holds the GIL, where a
+watching thread would wait.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing import parent_process
+from typing import Any
+
+from asyncmr.workers.attach import Attachments, SegmentRef
+from asyncmr.workers.worker import Worker
+
+_worker: Worker | None = None
+
+
+def start(niceness: int) -> None:
+    """The initializer of a worker process."""
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the host, and the host decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with suppress(OSError):
+        os.setpgid(0, 0)
+    _die_with_host()
+    _redirect()
+    with suppress(OSError):
+        os.nice(niceness)  # the loop of the host goes first
+    _worker = Worker(own_process=True)
+    gc.collect()
+    gc.freeze()
+
+
+def hello(probe: SegmentRef | None, content: bytes) -> bool:
+    """The first call: says that the worker is up, and whether it can map the host's segments."""
+    if probe is None:
+        return False
+    try:
+        return bytes(Attachments().view(probe)) == content
+    except (OSError, ValueError):
+        return False
+
+
+def call(operation: str, *arguments: Any) -> Any:
+    """Every other call: a method of the worker."""
+    return getattr(_worker, operation)(*arguments)
+
+
+def _die_with_host() -> None:
+    parent = parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+    if sys.platform == "linux":
+        import fcntl
+
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGIO})
+        fcntl.fcntl(sentinel, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+    else:
+        import threading
+
+        threading.Thread(target=_watch, args=(sentinel,), name="asyncmr-watch", daemon=True).start()
+    if select.select([sentinel], [], [], 0)[0]:  # the host died before the signal was set up
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _watch(sentinel: int) -> None:
+    select.select([sentinel], [], [])
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _redirect() -> None:
+    """A user's print must not end up among the host's output, nor a read take the host's input."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(OSError):
+        os.dup2(2, 1)
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)

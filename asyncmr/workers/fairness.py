@@ -1,0 +1,81 @@
+"""Who gets the next free slot: the account that has used the least worker time.
+
+Within one account the order is first come, first served. Time counts while a call runs, not only once it
+has ended, so that a job with long tasks does not look idle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Account:
+    """The worker time of one job. `used_seconds` covers the calls that have ended."""
+
+    __slots__ = ("_running", "_since", "name", "used_seconds")
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.used_seconds = 0.0
+        self._running = 0
+        self._since = 0.0  # the sum of the start times of the calls that run now
+
+    def __repr__(self) -> str:
+        return f"<Account {self.name!r} used_seconds={self.used_seconds:.3f}>"
+
+    def begin(self, now: float) -> None:
+        self._running += 1
+        self._since += now
+
+    def end(self, begun: float, now: float) -> None:
+        self._running -= 1
+        self._since -= begun
+        self.used_seconds += now - begun
+
+    def used(self, now: float) -> float:
+        """Seconds of worker time up to `now`, calls under way included."""
+        return self.used_seconds + self._running * now - self._since
+
+
+class FairQueue(Generic[T]):
+    """Futures that wait for a `T`, by account."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Account, deque[asyncio.Future[T]]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def join(self, account: Account) -> asyncio.Future[T]:
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(account, deque()).append(waiter)
+        return waiter
+
+    def leave(self, account: Account, waiter: asyncio.Future[T]) -> None:
+        """Forgets a waiter that gave up; harmless once it was served."""
+        line = self._waiting.get(account)
+        if line is not None and waiter in line:
+            line.remove(waiter)
+            if not line:
+                del self._waiting[account]
+
+    def pop(self) -> asyncio.Future[T] | None:
+        """The waiter to serve next, or None when nobody waits."""
+        now = monotonic()
+        while self._waiting:
+            account = min(self._waiting, key=lambda account: account.used(now))
+            line = self._waiting[account]
+            waiter = line.popleft()
+            if not line:
+                del self._waiting[account]
+            if not waiter.done():
+                return waiter
+        return None

@@ -1,0 +1,41 @@
+"""Seat: one worker as the pool and its sessions see it, whichever executor it belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+
+class Slot(Protocol):
+    """A worker of one of the three executors."""
+
+    maps_segments: bool
+
+    @property
+    def sentinel(self) -> int | None: ...
+    @property
+    def pid(self) -> int | None: ...
+    def start(self) -> None: ...
+    def submit(self, operation: str, *arguments: Any) -> Future[Any]: ...
+    def kill(self) -> None: ...
+    def join(self) -> int | None: ...
+    def stop(self) -> None: ...
+
+
+class Occupant(Protocol):
+    """The session that holds a seat."""
+
+    @property
+    def calling(self) -> bool: ...
+    def fail(self, exc: Exception) -> None: ...
+
+
+class Seat:
+    """A slot as the pool sees it. `ended` is its exit code to be, once the slot was given up."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+        self.programs: set[int] = set()  # a hint: the worker asks for a program that it has dropped
+        self.session: Occupant | None = None
+        self.ended: asyncio.Future[int | None] | None = None

@@ -1,0 +1,265 @@
+"""Session: the host's end of one conversation with one worker.
+
+    async with pool.session(program, "method", argument) as session:
+        reply = await session.open(buffers, last=False)
+        while reply.state != "done":
+            ...                                          # use reply.items
+            if reply.state == "hungry":
+                reply = await session.feed(buffers, last=...)
+            else:
+                reply = await session.drain()
+
+The program's method gets `(argument, feed)` and returns a generator. `feed` iterates over the rounds, each a
+list of read-only memoryviews that are valid until the next round is asked for; `feed.ask(wanted)` is the next
+round as well, and tells the host what it should hold. The generator yields
+`(meta, data)`, builtins and bytes, and returns a builtin.
+
+No call runs while the host thinks between two replies. Leaving the block early never waits: an idle worker
+closes the generator in the background, one that still runs is killed and replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import marshal
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from types import TracebackType
+from typing import Any, Literal, Protocol, TypeVar
+
+from asyncmr.counters import Counts
+from asyncmr.errors import ClosedError
+from asyncmr.workers.failures import RemoteError, SlotDied, SlotTimeout
+from asyncmr.workers.fairness import Account
+from asyncmr.workers.program import Program
+from asyncmr.workers.seat import Seat, Slot
+from asyncmr.workers.segments import SegmentRange
+from asyncmr.workers.worker import Answer, WireBuffer
+
+Buffer = bytes | SegmentRange
+State = Literal["done", "hungry", "more"]
+
+
+@dataclass(slots=True)
+class Reply:
+    """What a worker answers to one call.
+
+    `state`: "hungry", it asks for another round, and `result` is what the program told `feed.ask`; "more",
+    its output reached the limit and there is more; "done", with the generator's `result` and the user
+    counters it raised.
+    """
+
+    state: State
+    items: list[tuple[Any, bytes]]
+    result: Any = None
+    counts: Counts = field(default_factory=dict)
+
+
+class Lender(Protocol):
+    """What a session needs of the pool."""
+
+    async def lease(self, account: Account, program: int) -> Seat: ...
+    def release(self, seat: Seat) -> None: ...
+    def close_session(self, seat: Seat) -> None: ...
+    def discard(self, seat: Seat) -> asyncio.Future[int | None]: ...
+
+
+class Session:
+    """One use of a program in one worker. Made by `Pool.session`; for one task at a time."""
+
+    def __init__(
+        self,
+        lender: Lender,
+        program: Program,
+        method: str,
+        argument: bytes,
+        account: Account,
+        timeout: float | None,
+        reply_limit: int,
+    ) -> None:
+        self._lender = lender
+        self._program = program
+        self._method = method
+        self._argument = argument
+        self._account = account
+        self._timeout = timeout
+        self._reply_limit = reply_limit
+        self._seat: Seat | None = None
+        self._waiter: asyncio.Future[Answer] | None = None
+        self._opened = False
+        self._used = 0.0
+
+    @property
+    def calling(self) -> bool:
+        """Whether the worker is at work on a call."""
+        return self._waiter is not None
+
+    async def __aenter__(self) -> Session:
+        self._seat = await self._lender.lease(self._account, self._program.id)
+        self._seat.session = self
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        seat, self._seat = self._seat, None
+        if seat is None:
+            return
+        seat.session = None
+        if self._waiter is not None:
+            self._lender.discard(seat)
+        elif self._opened:
+            self._lender.close_session(seat)
+        else:
+            self._lender.release(seat)
+
+    async def open(self, buffers: Sequence[Buffer] = (), last: bool = True) -> Reply:
+        """Starts the generator on the first round of input.
+
+        Raises:
+            RemoteError: the program raised; the session is over, the worker is well.
+            SlotDied, SlotTimeout: the worker died, or was killed at the timeout; the session is over.
+        """
+        seat, program = self._held(), self._program
+        if self._opened:
+            raise ClosedError("a session is opened once; use feed() and drain() from then on")
+        self._opened = True
+        data = None if program.id in seat.programs else program.data
+        wire = self._wire(seat, buffers)
+        while True:
+            answer = await self._call(
+                "open", program.id, data, self._method, self._argument, wire, last, self._reply_limit
+            )
+            if answer[0] != "missing":
+                break
+            data = program.data
+        if answer[0] == "failed":
+            seat.programs.discard(program.id)  # it may not have got as far as unpickling it
+        else:
+            seat.programs.add(program.id)
+        return self._reply(answer)
+
+    async def feed(self, buffers: Sequence[Buffer] = (), last: bool = False) -> Reply:
+        """Hands over another round, after "hungry". An empty `last` round only ends the feed."""
+        return self._reply(await self._call("feed", self._wire(self._held(), buffers), last))
+
+    async def drain(self) -> Reply:
+        """Goes on, after "more"."""
+        return self._reply(await self._call("drain"))
+
+    def fail(self, exc: Exception) -> None:
+        """Ends the call under way with an exception; the pool's way to say that it closes."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(exc)
+
+    async def _call(self, operation: str, *arguments: Any) -> Answer:
+        seat = self._held()
+        if self._waiter is not None:
+            raise ClosedError("a session takes one call at a time")
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Answer] = loop.create_future()
+        self._waiter = waiter
+        timer: asyncio.TimerHandle | None = None
+        begun = monotonic()
+        self._account.begin(begun)
+        try:
+            if seat.ended is not None:
+                raise BrokenExecutor
+            future = seat.slot.submit(operation, *arguments)
+            if future.done():
+                await asyncio.sleep(0)  # inline: let the loop turn between two calls
+                answer: Answer = future.result()
+            else:
+                future.add_done_callback(partial(_wake, loop, waiter))
+                if self._timeout is not None:
+                    timer = loop.call_later(max(0.0, self._timeout - self._used), self._expire)
+                answer = await waiter
+        except BrokenExecutor:
+            ended = self._give_up(seat)
+            raise SlotDied(await asyncio.shield(ended)) from None
+        except (MemoryError, OSError) as exc:
+            # The executor itself could not send the call or the answer; the worker's state is unknown.
+            self._give_up(seat)
+            raise SlotDied(None, f"its call or its answer could not be sent: {exc!r}") from exc
+        except BaseException:
+            self._give_up(seat)
+            raise
+        finally:
+            now = monotonic()
+            self._account.end(begun, now)
+            self._used += now - begun
+            if timer is not None:
+                timer.cancel()
+        self._waiter = None
+        if self._timeout is not None and timer is None and self._used > self._timeout:
+            self._give_up(seat)
+            raise SlotTimeout(self._timeout)
+        return answer
+
+    def _reply(self, answer: Answer) -> Reply:
+        state, head, data = answer
+        if state == "failed":
+            self._done()
+            raise RemoteError(*marshal.loads(head))
+        metas, result, counts = marshal.loads(head)
+        if state == "done":
+            self._done()
+        # The worker says nothing but these three.
+        items = list(zip(metas, data, strict=True))
+        return Reply(state, items, result, counts)  # type: ignore[arg-type]
+
+    def _wire(self, seat: Seat, buffers: Sequence[Buffer]) -> list[WireBuffer]:
+        return [_on_wire(buffer, seat.slot) for buffer in buffers]
+
+    def _held(self) -> Seat:
+        if self._seat is None:
+            raise ClosedError("the session is over, or was not entered with `async with`")
+        return self._seat
+
+    def _done(self) -> None:
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            seat.session = None
+            self._lender.release(seat)
+
+    def _give_up(self, seat: Seat) -> asyncio.Future[int | None]:
+        self._seat = None
+        seat.session = None
+        return self._lender.discard(seat)
+
+    def _expire(self) -> None:
+        if self._timeout is not None:
+            self.fail(SlotTimeout(self._timeout))
+
+
+def _on_wire(buffer: Buffer, slot: Slot) -> WireBuffer:
+    if isinstance(buffer, bytes):
+        return buffer
+    if slot.maps_segments:
+        ref = buffer.ref()
+        if ref is not None:
+            return ref
+    return buffer.view() if slot.pid is None else bytes(buffer.view())
+
+
+T = TypeVar("T")
+
+
+def _wake(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[T], future: Future[T]) -> None:
+    """Runs in the executor's thread: moves a result to the loop."""
+    with suppress(RuntimeError):  # the loop is closed: nobody waits
+        loop.call_soon_threadsafe(_settle, waiter, future)
+
+
+def _settle(waiter: asyncio.Future[T], future: Future[T]) -> None:
+    if waiter.done():
+        return
+    exc = future.exception()
+    if exc is not None:
+        waiter.set_exception(exc)
+    else:
+        waiter.set_result(future.result())
