@@ -1,0 +1,76 @@
+"""The commit path: what a task attempt did becomes visible whole, or not at all.
+
+An epoch is all that one attempt of a task adds to the job: which attempt it was, what it counted, and its
+facts (records in, pairs out, bytes). Attempts may run twice: after a crash, after a timeout, or because
+a slow one was given a rival. The first to commit is the task; a later one is a duplicate, and whatever it
+made is dropped by whoever asked. Nothing else decides whether work counts.
+
+This log lives in memory, for work that need not outlive its process. `commit` runs in one step between
+awaits, so no reader sees half an epoch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+Counts = dict[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one attempt of one task did.
+
+    `stage`, `task`: which task of the job. `attempt`: which try at it, for the record. `counts`: the user's
+    counters, by (group, name). `facts`: the engine's own numbers, which add up over a stage.
+    """
+
+    stage: str
+    task: int
+    attempt: int
+    counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    facts: Mapping[str, int] = field(default_factory=dict)
+
+
+class EpochLog:
+    """The epochs of a job that were committed. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, dict[int, Epoch]] = {}
+
+    def commit(self, epoch: Epoch) -> bool:
+        """Makes `epoch` visible, if it is the first of its task.
+
+        Returns False for a duplicate: the task is done already, nothing was changed, and the caller must drop
+        the blocks of this attempt. The mappings of a committed epoch must not be changed any more.
+        """
+        tasks = self._stages.setdefault(epoch.stage, {})
+        if epoch.task in tasks:
+            return False
+        tasks[epoch.task] = epoch
+        return True
+
+    def committed(self, stage: str) -> int:
+        """How many tasks of the stage are done."""
+        return len(self._stages.get(stage, ()))
+
+    def epochs(self, stage: str) -> Iterator[Epoch]:
+        """The stage's committed epochs, in the order of their tasks."""
+        tasks = self._stages.get(stage, {})
+        return (tasks[task] for task in sorted(tasks))
+
+    def counters(self) -> Counts:
+        """The user's counters, summed over every committed epoch of every stage."""
+        totals: Counter[tuple[str, str]] = Counter()
+        for tasks in self._stages.values():
+            for epoch in tasks.values():
+                totals.update(epoch.counts)
+        return dict(totals)
+
+    def facts(self, stage: str) -> dict[str, int]:
+        """The engine's numbers, summed over the stage's committed epochs."""
+        totals: Counter[str] = Counter()
+        for epoch in self._stages.get(stage, {}).values():
+            totals.update(epoch.facts)
+        return dict(totals)

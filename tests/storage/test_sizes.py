@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asyncmr.errors import UsageError
+from asyncmr.storage.sizes import default_memory, parse_size
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        (4096, 4096),
+        ("4096", 4096),
+        ("64M", 64 * MIB),
+        ("64m", 64 * MIB),
+        ("512 MiB", 512 * MIB),
+        ("512MB", 512_000_000),
+        (" 1.5 GiB ", 1536 * MIB),
+        ("1k", 1024),
+        ("2 TB", 2 * 10**12),
+        ("100_000 b", 100_000),
+    ],
+)
+def test_a_size_is_read_as_people_write_it(text: str | int, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "MiB", "12 apples", "-5", "1e9", "0", 0, -1, True, "0.1", "9.9.9 G", "٣", None]
+)
+def test_what_is_no_size_is_refused(text: object) -> None:
+    with pytest.raises(UsageError, match="size"):
+        parse_size(text)  # type: ignore[arg-type]
+
+
+def machine(root: Path, mib: int, **files: str) -> Path:
+    files = {"proc/meminfo": f"MemTotal:       {mib * 1024} kB\nMemFree: 1 kB\n", **files}
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_half_of_the_machine_without_a_limit(tmp_path: Path) -> None:
+    files = {"proc/self/cgroup": "0::/app\n", "sys/fs/cgroup/app/memory.max": "max\n"}
+    assert default_memory(machine(tmp_path, 1000, **files)) == 500 * MIB
+
+
+def test_the_lowest_limit_of_a_cgroup_and_its_parents_counts(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "0::/slice/app\n",
+        "sys/fs/cgroup/slice/app/memory.max": f"{800 * MIB}\n",
+        "sys/fs/cgroup/slice/memory.max": f"{300 * MIB}\n",
+    }
+    assert default_memory(machine(tmp_path, 1000, **files)) == 150 * MIB
+
+
+def test_a_container_finds_its_limit_at_the_mount(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "5:cpu:/docker/abc\n4:memory,pids:/docker/abc\n",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{256 * MIB}\n",
+    }
+    assert default_memory(machine(tmp_path, 1000, **files)) == 128 * MIB
+
+
+def test_an_unlimited_version_1_cgroup_is_no_limit(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "4:memory:/\n",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n",
+    }
+    assert default_memory(machine(tmp_path, 1000, **files)) == 500 * MIB
+
+
+def test_a_machine_that_says_nothing_gives_a_gibibyte(tmp_path: Path) -> None:
+    assert default_memory(tmp_path) == 1024 * MIB
