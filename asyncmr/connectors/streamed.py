@@ -1,0 +1,77 @@
+"""Results as a stream: a sink on one side, an iterator of encoded chunks on the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from asyncmr.job import Encoder
+from asyncmr.kernel.formats import PairFormat
+from asyncmr.storage.runs import Block, BlockStore
+
+
+class _StreamedPart:
+    def __init__(self, store: BlockStore) -> None:
+        self._store = store
+        self.blocks: list[Block] = []
+
+    async def write(self, data: bytes) -> None:
+        self.blocks.append(await self._store.put(data))
+
+    async def close(self) -> None:
+        """The blocks are in the store already."""
+
+    async def discard(self) -> None:
+        for block in self.blocks:
+            self._store.free(block)
+        self.blocks = []
+
+
+class Streamed:
+    """A sink whose parts can be read, in their order, as soon as each is committed.
+
+    Finished parts wait in the block store, on disk if need be, so a slow reader holds up neither the job nor
+    memory.
+    """
+
+    def __init__(self, store: BlockStore, encoder: Encoder | None = None) -> None:
+        self.encoder = encoder or PairFormat()
+        self._store = store
+        self._parts: dict[int, _StreamedPart] = {}
+        self._changed = asyncio.Event()
+        self._complete = False
+
+    async def open(self, disk: Any) -> None:
+        """Nothing to make ready."""
+
+    async def part(self, index: int, attempt: int) -> _StreamedPart:
+        return _StreamedPart(self._store)
+
+    async def accept(self, index: int, writer: Any) -> None:
+        self._parts[index] = writer
+        self._changed.set()
+
+    async def commit(self) -> None:
+        self._complete = True
+        self._changed.set()
+
+    async def abort(self) -> None:
+        """What was accepted goes with the store."""
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The encoded chunks of all parts; waits for those that are not there yet."""
+        index = 0
+        while True:
+            part = self._parts.pop(index, None)
+            if part is not None:
+                index += 1
+                for block in part.blocks:
+                    data = await self._store.read(block)
+                    self._store.free(block)
+                    yield data
+            elif self._complete:
+                return
+            else:
+                self._changed.clear()
+                await self._changed.wait()
