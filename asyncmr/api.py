@@ -1,0 +1,243 @@
+"""The public way to run a job: an engine, and shortcuts that open one for a single job.
+
+What an engine is made of is imported when one is made: a user's script imports this module in every worker.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from asyncmr.errors import UsageError
+from asyncmr.job import Job, Source
+from asyncmr.report import ProgressCallback, Report
+from asyncmr.result import PairStream, Result
+
+if TYPE_CHECKING:
+    from asyncio import Event
+
+    from asyncmr.connectors.memory import Records
+    from asyncmr.connectors.streamed import Streamed
+
+Path = str | os.PathLike[str]
+AnySource = Path | Iterable[Path] | Source
+
+
+class Engine:
+    """Workers, memory and a place to spill, shared by any number of jobs at a time.
+
+        async with Engine(workers=4, memory="512 MiB") as engine:
+            result = await engine.collect(job, "books/*.txt")
+
+    `workers`: how many processes; by default one for each CPU that this process may use.
+    `memory`: bytes, or a size such as "512 MiB", that the engine may use, its workers included; by default half of
+    what the machine or the container has. What finds no room waits on disk, in `spill_dir` (by default the
+    system's folder for temporary files).
+    `retries`: how often a task is tried again whose worker died. `task_timeout`: seconds after which a task's
+    worker is killed and the task tried again; None for no limit.
+    `executor`: "process", "thread" (functions that release the GIL, or a debugger), or "inline" (in the event
+    loop's own thread, which then stands still meanwhile). The results are the same to the byte.
+    `hash_key`: 64 bits that make the hash of keys, and with it the order of output, private to a deployment.
+
+    The jobs of an engine share its workers fairly: the one that has used least goes first. Leaving the block waits
+    for no job: its workers are stopped. A job that is cancelled is gone within a second.
+
+    Raises:
+        UsageError: an argument that cannot work.
+        MemoryBudgetError: `memory` is too little for so many workers.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        memory: int | str | None = None,
+        retries: int = 3,
+        task_timeout: float | None = None,
+        spill_dir: Path | None = None,
+        executor: Literal["process", "thread", "inline"] = "process",
+        hash_key: int | None = None,
+        **tuning: Any,
+    ) -> None:
+        from asyncmr.engines.local import LocalEngine
+
+        if hash_key is not None:
+            tuning["hash_key"] = hash_key
+        self._backend = LocalEngine(
+            workers=workers,
+            memory=memory,
+            retries=retries,
+            task_timeout=task_timeout,
+            spill_dir=spill_dir,
+            executor=executor,
+            **tuning,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._backend.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._backend.__aexit__(kind, error, trace)
+
+    async def run(
+        self,
+        job: Job,
+        source: AnySource,
+        output: Path,
+        *,
+        format: str = "text",
+        progress: ProgressCallback | None = None,
+    ) -> Report:
+        """Runs `job` and writes its pairs as files `part-00000`, ... into the folder `output`, then `_SUCCESS`.
+
+        `source`: a path, a glob, a folder, a list of these, `asyncmr.records(...)`, or any `Source`. `output` must
+        not exist, or be empty. `progress` is called on the loop, some times a second, with a `Progress`.
+
+        If the job fails or is cancelled, nothing of it is visible in `output`.
+
+        Raises:
+            InputError: the source is missing or matches nothing.
+            OutputError: `output` is not empty, or cannot be written.
+            UserCodeError: a function of the job raised.
+            WorkerDied, TaskTimeout: the retries are used up.
+        """
+        from asyncmr.connectors.part_files import PartFiles
+        from asyncmr.kernel.formats import TextFormat
+
+        if format != "text":
+            raise UsageError(f'format={format!r} is not known; the formats are: "text"')
+        if not os.fspath(output):
+            raise UsageError("the output folder has an empty name; '.' is the current folder")
+        return await self._backend.execute(
+            job, source_of(source), PartFiles(os.fspath(output), TextFormat()), progress=progress
+        )
+
+    async def collect(
+        self, job: Job, source: AnySource, *, progress: ProgressCallback | None = None
+    ) -> Result:
+        """Runs `job` and returns its pairs, all in memory: `Result`, an iterable with a `report`.
+
+        The arguments and errors are those of `run`. For more pairs than memory holds use `stream` or `run`.
+        """
+        from asyncio import sleep
+
+        from asyncmr.connectors.memory import Collected
+        from asyncmr.kernel.blocks import decode_pairs
+
+        sink = Collected()
+        report = await self._backend.execute(job, source_of(source), sink, progress=progress)
+        columns = []
+        for chunk in sink.chunks():
+            columns.append(decode_pairs(chunk))
+            if len(columns) % 2 == 0:
+                await sleep(0)
+        return Result(columns, report)
+
+    @asynccontextmanager
+    async def stream(
+        self, job: Job, source: AnySource, *, progress: ProgressCallback | None = None
+    ) -> AsyncIterator[PairStream]:
+        """Runs `job` and gives its pairs as each part of them is finished, in bounded memory.
+
+            async with engine.stream(job, source) as pairs:
+                async for key, value in pairs: ...
+
+        Leaving the block early cancels the job. The arguments and errors are those of `run`.
+        """
+        from asyncio import Event
+
+        from asyncmr.actors import TaskScope
+        from asyncmr.connectors.streamed import Streamed
+
+        async with self._backend.store() as store, TaskScope() as scope:
+            sink = Streamed(store)
+            done = Event()
+            stream = PairStream(_columns(sink, done))
+
+            async def job_runs() -> None:
+                stream._report = await self._backend.execute(job, source_of(source), sink, progress=progress)
+                done.set()
+
+            scope.spawn(job_runs, name=f"job {job.title!r}")
+            yield stream
+            scope.cancel()
+
+
+async def _columns(sink: Streamed, done: Event) -> AsyncIterator[tuple[list[Any], list[Any]]]:
+    from asyncmr.kernel.blocks import decode_pairs
+
+    async for chunk in sink.chunks():
+        yield decode_pairs(chunk)
+    await done.wait()  # the report comes a moment after the last pair
+
+
+def source_of(source: AnySource) -> Source:
+    """The source that a caller means.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from asyncmr.connectors.text import TextFiles
+
+    if isinstance(source, str | os.PathLike):
+        return TextFiles(source)
+    if isinstance(source, Source):
+        return source
+    if isinstance(source, Iterable):
+        paths = list(source)
+        if all(isinstance(path, str | os.PathLike) for path in paths):
+            return TextFiles(paths)
+    raise UsageError(
+        f"{type(source).__name__} is no source; pass a path, a glob, a folder or a list of these, "
+        "or wrap records that are in memory in asyncmr.records(...)"
+    )
+
+
+def records(iterable: Iterable[Any], *, records_per_task: int | None = None) -> Records:
+    """Records in memory as a source: each reaches the mapper as `(None, record)`.
+
+    `records_per_task`: how many make a task; by default what is about a megabyte. An iterator can be read by
+    one job only.
+
+        result = await asyncmr.collect(job, asyncmr.records(["to be", "or not"]))
+    """
+    from asyncmr.connectors.memory import Records
+
+    return Records(iterable, records_per_task=records_per_task)
+
+
+async def run(job: Job, source: AnySource, output: Path, **arguments: Any) -> Report:
+    """`Engine.run` on an engine of its own; takes the arguments of both."""
+    mine, engine = _divide(arguments, "format", "progress")
+    async with Engine(**engine) as opened:
+        return await opened.run(job, source, output, **mine)
+
+
+async def collect(job: Job, source: AnySource, **arguments: Any) -> Result:
+    """`Engine.collect` on an engine of its own; takes the arguments of both."""
+    mine, engine = _divide(arguments, "progress")
+    async with Engine(**engine) as opened:
+        return await opened.collect(job, source, **mine)
+
+
+def stream(job: Job, source: AnySource, **arguments: Any) -> AbstractAsyncContextManager[PairStream]:
+    """`Engine.stream` on an engine of its own; takes the arguments of both."""
+    return _stream(job, source, arguments)
+
+
+@asynccontextmanager
+async def _stream(job: Job, source: AnySource, arguments: dict[str, Any]) -> AsyncIterator[PairStream]:
+    mine, engine = _divide(arguments, "progress")
+    async with Engine(**engine) as opened, opened.stream(job, source, **mine) as pairs:
+        yield pairs
+
+
+def _divide(arguments: dict[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    mine = {name: arguments[name] for name in names if name in arguments}
+    return mine, {name: value for name, value in arguments.items() if name not in mine}

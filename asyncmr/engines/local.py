@@ -1,0 +1,146 @@
+"""The engine of this machine: a pool of workers, a memory budget and a place to spill, shared by all its jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Literal, Self
+
+from anyio import CancelScope
+
+from asyncmr.actors import TaskScope
+from asyncmr.errors import ClosedError, UsageError
+from asyncmr.job import Job, Sink, Source
+from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
+from asyncmr.pipeline.flow import Flow, Resources
+from asyncmr.pipeline.limits import Limits
+from asyncmr.pipeline.programs import Programs
+from asyncmr.report import ProgressCallback, Report
+from asyncmr.storage.budget import Budget
+from asyncmr.storage.disk import Disk
+from asyncmr.storage.folder import SpillFolder, sweep
+from asyncmr.storage.runs import BlockStore
+from asyncmr.storage.sizes import default_memory, parse_size
+from asyncmr.workers import Pool
+
+Executor = Literal["process", "thread", "inline"]
+
+# What a user sees of a running job is taken this often, in seconds.
+_PROGRESS_INTERVAL = 0.1
+_PRELOAD = ("asyncmr.kernel.program",)
+
+
+class LocalEngine:
+    """Runs jobs in the workers of this process. Use it in `async with`; its arguments are `asyncmr.Engine`'s."""
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        memory: int | str | None = None,
+        retries: int = 3,
+        task_timeout: float | None = None,
+        spill_dir: str | os.PathLike[str] | None = None,
+        executor: Executor = "process",
+        hash_key: int = DEFAULT_SECRET,
+        limits: Limits | None = None,
+    ) -> None:
+        self.workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        if self.workers < 1:
+            raise UsageError(f"workers={workers} cannot run anything; give at least 1")
+        if executor not in ("process", "thread", "inline"):
+            raise UsageError(f'executor={executor!r} is none of "process", "thread" and "inline"')
+        if retries < 0:
+            raise UsageError(f"retries={retries} is less than no retry at all; give 0 or more")
+        if task_timeout is not None and not task_timeout > 0:
+            raise UsageError(
+                f"task_timeout={task_timeout} gives a task no time; give seconds, or None for no limit"
+            )
+        self.memory = default_memory() if memory is None else _size(memory)
+        self._limits = limits or Limits.within(self.memory, self.workers)
+        self._retries = retries
+        self._timeout = task_timeout
+        self._spill_dir = None if spill_dir is None else os.fspath(spill_dir)
+        self._executor: Executor = executor
+        self._hasher = KeyHasher(hash_key)
+        self._programs = Programs()
+        self._open: AsyncExitStack | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._open is not None:
+            raise ClosedError("this engine is open already; every `async with` needs an Engine of its own")
+        async with AsyncExitStack() as stack:
+            self._disk = await stack.enter_async_context(Disk())
+            self._pool = await stack.enter_async_context(
+                Pool(self.workers, self._executor, segment_size=self._limits.split, preload=_PRELOAD)
+            )
+            self._budget = Budget(self._limits.shuffle)
+            self._folder = SpillFolder(self._spill_dir)
+            stack.push_async_callback(self._disk.run, self._folder.close)
+            await self._disk.run(sweep, self._spill_dir)
+            self._open = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stack, self._open = self._open, None
+        if stack is not None:
+            with CancelScope(shield=True):
+                await stack.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[BlockStore]:
+        """A block store on this engine's budget, emptied at the end."""
+        if self._open is None:
+            raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
+        store = BlockStore(self._budget, self._folder, self._disk)
+        try:
+            yield store
+        finally:
+            with CancelScope(shield=True):
+                await store.close()
+
+    async def execute(
+        self, job: Job, source: Source, sink: Sink, *, progress: ProgressCallback | None = None
+    ) -> Report:
+        """Runs a job to its end, and returns what it did.
+
+        Cancelling it returns at once; what its workers were doing is killed.
+        """
+        async with self.store() as store:
+            resources = Resources(
+                self._pool,
+                self._disk,
+                store,
+                self._limits,
+                self._hasher,
+                self._retries,
+                self._timeout,
+                self._programs,
+            )
+            flow = Flow(job, source, sink, resources)
+            if progress is None:
+                return await flow.run()
+            async with TaskScope() as scope:
+                scope.spawn(lambda: _tell(flow, progress), name="progress")
+                report = await flow.run()
+                scope.cancel()
+            progress(flow.ledger.progress())
+        return report
+
+
+def _size(memory: int | str) -> int:
+    try:
+        return parse_size(memory)
+    except UsageError as error:
+        raise UsageError(f"memory: {error}") from None
+
+
+async def _tell(flow: Flow, progress: ProgressCallback) -> None:
+    while True:
+        await asyncio.sleep(_PROGRESS_INTERVAL)
+        progress(flow.ledger.progress())

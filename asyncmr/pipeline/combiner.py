@@ -1,0 +1,122 @@
+"""The third stage: merges the runs of neighbouring splits, so that less has to wait and less is reduced.
+
+Every 16 neighbours are merged, partition by partition, as soon as all of them are mapped. Which runs are merged
+follows from the numbers of their splits and from how much was combined while they were mapped, never from what
+happened to be ready: partial results group the same way in every run of the job.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from asyncmr.actors import Actor, TaskScope
+from asyncmr.job import Sink
+from asyncmr.pipeline.attempts import Attempts, Task
+from asyncmr.pipeline.feeding import RunFeed, kept, lease_for
+from asyncmr.pipeline.ledger import Ledger
+from asyncmr.pipeline.limits import Limits
+from asyncmr.pipeline.made import Made
+from asyncmr.pipeline.messages import HANDLE, Mapped, Run
+from asyncmr.storage.runs import BlockStore
+
+# Where combining within the splits left more than this of the pairs, keys hardly repeat and merging cannot pay.
+_WORTHWHILE = 0.9
+
+
+class Combiner(Actor[Mapped, Run]):
+    """Passes runs on; those of a whole group of neighbours merged, if that pays."""
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        store: BlockStore,
+        sink: Sink,
+        ledger: Ledger,
+        *,
+        limits: Limits,
+        prefix: str,
+        combines: bool,
+    ) -> None:
+        super().__init__("combiner")
+        self.concurrency = 2 * limits.fan_in if combines else 1
+        self._attempts = attempts
+        self._store = store
+        self._sink = sink
+        self._ledger = ledger
+        self._limits = limits
+        self._stage = f"{prefix}combine"
+        self._combines = combines
+        self._groups: defaultdict[int, list[Mapped]] = defaultdict(list)
+        self._merges = 0
+
+    async def handle(self, item: Mapped) -> None:
+        if not self._combines:
+            await self._pass_on([item])
+            return
+        number = item.split // self._limits.fan_in
+        group = self._groups[number]
+        group.append(item)
+        if len(group) < self._limits.fan_in:
+            return
+        del self._groups[number]
+        group.sort(key=lambda mapped: mapped.split)
+        pairs = sum(mapped.pairs for mapped in group)
+        if sum(mapped.pairs_out for mapped in group) > _WORTHWHILE * pairs:
+            await self._pass_on(group)
+        else:
+            await self._merge_all(group)
+
+    async def finish(self) -> None:
+        for group in self._groups.values():
+            await self._pass_on(group)
+
+    async def _pass_on(self, group: list[Mapped]) -> None:
+        for mapped in group:
+            for run in mapped.runs:
+                await self.emit(run, HANDLE)
+
+    async def _merge_all(self, group: list[Mapped]) -> None:
+        partitions: defaultdict[int, list[Run]] = defaultdict(list)
+        for mapped in group:
+            for run in mapped.runs:
+                partitions[run.partition].append(run)
+        waiting = iter(sorted(partitions.items()))
+
+        async def lane() -> None:
+            for partition, runs in waiting:
+                if len(runs) == 1:
+                    await self.emit(runs[0], HANDLE)
+                else:
+                    await self._merge(group[0].split, partition, runs)
+
+        async with TaskScope() as scope:
+            for number in range(self._attempts.pool.workers):
+                scope.spawn(lane, name=f"{self.name}.merge[{number}]")
+
+    async def _merge(self, split: int, partition: int, runs: list[Run]) -> None:
+        task = Task(
+            self._stage, f"partition {partition} of splits {split} and following", "combine", (partition,)
+        )
+        segments = self._attempts.pool.segments
+        with kept(await lease_for(runs, segments, self._limits.round)) as segment:
+            done = await self._attempts.run(
+                task,
+                lambda: RunFeed(runs, self._store, segment),
+                lambda attempt: Made(self._store, self._sink, attempt),
+            )
+        number, self._merges = self._merges, self._merges + 1
+        self._ledger.commit(
+            self._stage,
+            number,
+            attempts=done.attempts,
+            counts=done.counts,
+            pairs_in=done.facts["pairs"],
+            pairs_out=done.facts["pairs_out"],
+            bytes_in=sum(run.size for run in runs),
+            bytes_out=done.outcome.bytes_out,
+        )
+        for run in runs:
+            for block in run.blocks:
+                self._store.free(block)
+        for merged in done.outcome.runs(split):
+            await self.emit(merged, HANDLE)

@@ -1,0 +1,250 @@
+"""The way of a job's data, and the only file that wires its stages.
+
+      splits          runs            runs             partitions        parts
+    source ----> mapper ----> combiner ----> shuffler ----> reducer ----> sink
+      |            |  ^           |  ^          |             |  ^          |
+    disk        worker         worker       block store    worker        commit
+                (map,          (merge       (memory,       (merge,
+                 combine)       neighbours)  then disk)     reduce)
+
+Each arrow is a bounded channel that carries handles; the bytes move between disk, workers and block store.
+A step that only maps goes from the mapper to the sink. A small input takes one task, which maps and reduces
+it. In a chain the parts of one step wait in the block store until the next step maps them: a step boundary
+is the one place where everything is there before anything goes on.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from anyio import CancelScope
+
+from asyncmr.actors import Crew, TaskScope, open_channel
+from asyncmr.connectors.text import line_number
+from asyncmr.errors import UsageError
+from asyncmr.job import Buffer, Job, Sink, Source, SourceInfo, Split, Step
+from asyncmr.kernel.hashing import KeyHasher
+from asyncmr.kernel.partitioning import Partitioning
+from asyncmr.kernel.program import StepProgram
+from asyncmr.kernel.reductions import reduction_of
+from asyncmr.pipeline.attempts import Attempts
+from asyncmr.pipeline.combiner import Combiner
+from asyncmr.pipeline.ledger import Ledger
+from asyncmr.pipeline.limits import Limits
+from asyncmr.pipeline.mapper import Mapper, OnlyMapper, SplitMapper
+from asyncmr.pipeline.messages import Mapped, Part, Partition, Run
+from asyncmr.pipeline.programs import Programs
+from asyncmr.pipeline.reducer import Reducer
+from asyncmr.pipeline.shuffler import Shuffler
+from asyncmr.pipeline.sink import SinkActor
+from asyncmr.pipeline.source import SourceActor
+from asyncmr.pipeline.stored import StoredParts
+from asyncmr.report import Report
+from asyncmr.storage.disk import Disk
+from asyncmr.storage.runs import BlockStore
+from asyncmr.workers import Account, Pool
+
+# How many handles a channel holds: enough that no stage waits for the loop, few enough to stay a queue.
+_SPLITS, _RUNS, _PARTS = 2, 256, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What an engine lends to a job."""
+
+    pool: Pool
+    disk: Disk
+    store: BlockStore
+    limits: Limits
+    hasher: KeyHasher
+    retries: int
+    timeout: float | None
+    programs: Programs
+
+
+class Flow:
+    """One job from its source to its sink."""
+
+    def __init__(self, job: Job, source: Source, sink: Sink, resources: Resources) -> None:
+        self._job = job
+        self._source = source
+        self._sink = sink
+        self._resources = resources
+        self._account = Account(job.title)
+        self.ledger = Ledger(job.title)
+
+    async def run(self) -> Report:
+        """Runs all steps and commits the sink; on failure or cancellation the sink shows nothing."""
+        steps = self._job.steps
+        first = await self._source.prepare(self._resources.disk)
+        await self._sink.open(self._resources.disk)
+        try:
+            source, info = self._source, first
+            for number, step in enumerate(steps, 1):
+                sink: Any = self._sink
+                if number < len(steps):
+                    sink = StoredParts(self._resources.store, self._resources.limits.split)
+                prefix = f"{number}." if len(steps) > 1 else ""
+                await _StepFlow(self, step, prefix, source, sink, info).run()
+                if number < len(steps):
+                    source, info = sink, await sink.prepare(self._resources.disk)
+            await self._sink.commit()
+        except BaseException:
+            with CancelScope(shield=True):
+                await self._sink.abort()
+            raise
+        return self.ledger.report(bytes_spilled=self._resources.store.stats().spilled_bytes_total)
+
+
+class _StepFlow:
+    """One step: its program, its stages, and which way its data goes."""
+
+    def __init__(
+        self, flow: Flow, step: Step, prefix: str, source: Source, sink: Sink, info: SourceInfo
+    ) -> None:
+        resources = flow._resources
+        self._resources = resources
+        self._source = source
+        self._sink = sink
+        self._shuffles = step.shuffles
+        self._small = info.bytes is not None and info.bytes <= resources.limits.fused and not info.divided
+        self._ledger = flow.ledger
+        self._prefix = prefix
+        reduction = reduction_of(step)
+        self._partitions = step.partitions or resources.limits.partitions(info.bytes)
+        partitioning = Partitioning(
+            self._partitions, partitioner=step.partitioner, sorts=step.sort, hasher=resources.hasher
+        )
+        program = resources.programs.of(
+            flow._job,
+            (prefix, source.decoder, sink.encoder, self._partitions),
+            lambda: StepProgram(
+                mapper=step.mapper,
+                decoder=source.decoder,
+                encoder=sink.encoder,
+                reduction=reduction,
+                partitioning=None if reduction is None else partitioning,
+            ),
+        )
+        self._attempts = Attempts(
+            resources.pool,
+            flow._account,
+            program,
+            job=flow._job.title,
+            retries=resources.retries,
+            timeout=resources.timeout,
+            line_number=partial(line_number, resources.disk),
+        )
+        combines = reduction is not None and reduction.combines
+        self._mapper = SplitMapper(
+            self._attempts,
+            resources.store,
+            sink,
+            self._ledger,
+            prefix=prefix,
+            shuffles=step.shuffles,
+            combines=combines,
+            total=info.bytes,
+        )
+        self._combiner = Combiner(
+            self._attempts,
+            resources.store,
+            sink,
+            self._ledger,
+            limits=resources.limits,
+            prefix=prefix,
+            combines=combines,
+        )
+        self._reducer = Reducer(
+            self._attempts,
+            resources.store,
+            sink,
+            self._ledger,
+            limits=resources.limits,
+            prefix=prefix,
+            partitions=self._partitions,
+        )
+
+    async def run(self) -> None:
+        if self._small:
+            await self._run_small()
+        else:
+            await self._run_stages()
+
+    async def _run_stages(self) -> None:
+        splits_out, splits_in = open_channel("splits", _SPLITS, Split)
+        parts_out, parts_in = open_channel("parts", _PARTS, Part)
+        async with Crew() as crew:
+            crew.add(SourceActor(self._source, self._resources.pool.segments).connect(outbox=splits_out))
+            if not self._shuffles:
+                crew.add(OnlyMapper(self._mapper).connect(inbox=splits_in, outbox=parts_out))
+            else:
+                mapped_out, mapped_in = open_channel("mapped", _RUNS, Mapped)
+                runs_out, runs_in = open_channel("runs", _RUNS, Run)
+                partitions_out, partitions_in = open_channel("partitions", _PARTS, Partition)
+                crew.add(Mapper(self._mapper).connect(inbox=splits_in, outbox=mapped_out))
+                crew.add(self._combiner.connect(inbox=mapped_in, outbox=runs_out))
+                crew.add(Shuffler(self._partitions).connect(inbox=runs_in, outbox=partitions_out))
+                crew.add(self._reducer.connect(inbox=partitions_in, outbox=parts_out))
+            crew.add(SinkActor(self._sink).connect(inbox=parts_in))
+
+    async def _run_small(self) -> None:
+        """One task for the whole input; what it left unreduced, because that takes long, goes to all workers."""
+        runs: dict[int, list[Run]] = {}
+        done: set[int] = set()
+        # A source may be any async iterator; only a generator has something to close.
+        splits = cast("Any", self._source.splits(_PrivateBuffers()))
+        async with aclosing(splits):
+            split = await anext(splits, None)
+            if split is not None:
+                following = await anext(splits, None)
+                if following is not None:
+                    raise UsageError(
+                        f"{type(self._source).__name__} gave more than one split of its small input; "
+                        "its prepare() should say SourceInfo(..., divided=True)"
+                    )
+                mapped, parts = await self._mapper.map(split, fused=True)
+                for part in parts:
+                    done.add(part.index)
+                    await self._sink.accept(part.index, part.writer)
+                for run in mapped.runs:
+                    runs.setdefault(run.partition, []).append(run)
+                if mapped.reduced:
+                    self._reducer.commit_fused(mapped)
+        if self._shuffles:
+            waiting = iter([index for index in range(self._partitions) if index not in done])
+
+            async def lane() -> None:
+                for index in waiting:
+                    part = await self._reducer.reduce(Partition(index, tuple(runs.get(index, ()))))
+                    await self._sink.accept(part.index, part.writer)
+
+            if len(runs) < 2:
+                await lane()
+                return
+            async with TaskScope() as scope:
+                for number in range(self._resources.pool.workers):
+                    scope.spawn(lane, name=f"{self._prefix}reduce[{number}]")
+
+
+class _PrivateBuffer:
+    """Memory of this process, for inputs too small to share."""
+
+    def __init__(self, size: int) -> None:
+        self.view = memoryview(bytearray(size))
+
+    def grow(self, size: int) -> None:
+        larger = memoryview(bytearray(size))
+        larger[: len(self.view)] = self.view
+        self.view = larger
+
+    def release(self) -> None:
+        """The memory goes with the buffer."""
+
+
+class _PrivateBuffers:
+    async def lease(self, size: int) -> Buffer:
+        return _PrivateBuffer(size)

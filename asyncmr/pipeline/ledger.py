@@ -1,0 +1,54 @@
+"""The books of one job: every committed epoch, when each stage began and ended, and the report made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+
+from asyncmr.report import Progress, Report, StageProgress
+from asyncmr.storage.epochs import Epoch, EpochLog
+
+
+class Ledger:
+    """Commits what tasks did, once each, and adds it up."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self._log = EpochLog()
+        self._began = perf_counter()
+        self._spans: dict[str, tuple[float, float]] = {}
+        self._progress: dict[str, StageProgress] = {}
+
+    def begin(self, stage: str) -> None:
+        """A task of this stage starts."""
+        self._spans.setdefault(stage, (perf_counter(), perf_counter()))
+
+    def commit(
+        self, stage: str, task: int, *, attempts: int, counts: Mapping[tuple[str, str], int], **facts: int
+    ) -> bool:
+        """Commits a task; False if it was committed before, and this attempt is to be dropped."""
+        facts = {"tasks": 1, "attempts": attempts, "retries": attempts - 1, **facts}
+        if not self._log.commit(Epoch(stage, task, attempts, counts, facts)):
+            return False
+        self._spans[stage] = (self._spans[stage][0], perf_counter())
+        return True
+
+    def advance(self, stage: str, done: int, total: int | None, unit: str) -> None:
+        """Notes how far a stage is; `done` is what was added."""
+        before = self._progress.get(stage)
+        self._progress[stage] = StageProgress(stage, (before.done if before else 0) + done, total, unit)
+
+    def progress(self) -> Progress:
+        """How far each stage is."""
+        return Progress(self.job, tuple(self._progress.values()))
+
+    def report(self, *, bytes_spilled: int) -> Report:
+        """What the job did so far."""
+        report = Report(self.job, seconds=perf_counter() - self._began, bytes_spilled=bytes_spilled)
+        for stage, (began, ended) in self._spans.items():
+            figures = report.stage(stage)
+            figures.add(**self._log.facts(stage))
+            figures.seconds = ended - began
+        for (group, name), count in sorted(self._log.counters().items()):
+            report.counters.setdefault(group, {})[name] = count
+        return report

@@ -1,0 +1,82 @@
+"""What one attempt of a task makes: blocks in the store, and parts in the sink; nobody sees it before it commits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asyncmr.job import PartWriter, Sink
+from asyncmr.pipeline.attempts import Item
+from asyncmr.pipeline.messages import Run
+from asyncmr.storage.runs import Block, BlockStore
+
+
+class Made:
+    """Sorts a worker's items: blocks of runs and loose blocks to the store, chunks of output to parts of the sink."""
+
+    def __init__(self, store: BlockStore, sink: Sink, attempt: int) -> None:
+        self._store = store
+        self._sink = sink
+        self._attempt = attempt
+        self._runs: dict[tuple[int, int], list[Block]] = {}
+        self.loose: list[Block] = []
+        self.parts: dict[int, PartWriter] = {}
+        self.bytes_out = 0
+
+    async def take(self, items: list[Item]) -> None:
+        chunks: dict[int, list[bytes]] = {}
+        for meta, data in items:
+            match meta:
+                case ("run", partition, flush):
+                    self._runs.setdefault((partition, flush), []).append(await self._store.put(data))
+                case ("out", partition):
+                    chunks.setdefault(partition, []).append(data)
+                case _:
+                    self.loose.append(await self._store.put(data))
+            self.bytes_out += len(data)
+        for partition, pieces in chunks.items():
+            writer = await self.part(partition)
+            await writer.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    async def part(self, index: int) -> PartWriter:
+        """The part of this number, opened at its first mention."""
+        writer = self.parts.get(index)
+        if writer is None:
+            writer = self.parts[index] = await self._sink.part(index, self._attempt)
+        return writer
+
+    def runs(self, task: int) -> tuple[Run, ...]:
+        """The runs, in the order of partitions; `task` is the first half of their rank."""
+        return tuple(
+            Run(partition, (task, flush), tuple(blocks))
+            for (partition, flush), blocks in sorted(self._runs.items())
+        )
+
+    async def close(self) -> None:
+        """The attempt is whole: its parts are complete."""
+        for writer in self.parts.values():
+            await writer.close()
+
+    def free_loose(self) -> None:
+        """The loose blocks have been read."""
+        for block in self.loose:
+            self._store.free(block)
+        self.loose = []
+
+    async def discard(self) -> None:
+        self.free_loose()
+        for blocks in self._runs.values():
+            for block in blocks:
+                self._store.free(block)
+        self._runs = {}
+        parts, self.parts = self.parts, {}
+        for writer in parts.values():
+            await writer.discard()
+
+
+def merged_counts(*counts: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """Several tasks' user counters as one."""
+    total: dict[Any, int] = {}
+    for some in counts:
+        for name, amount in some.items():
+            total[name] = total.get(name, 0) + amount
+    return total

@@ -1,0 +1,190 @@
+"""The second stage: maps splits, each in a worker, and combines their pairs where they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from asyncmr.actors import Actor, TaskScope
+from asyncmr.job import Sink, Split
+from asyncmr.pipeline.attempts import Attempts, Done, Task
+from asyncmr.pipeline.feeding import WholeFeed, split_buffer
+from asyncmr.pipeline.ledger import Ledger
+from asyncmr.pipeline.made import Made, merged_counts
+from asyncmr.pipeline.messages import HANDLE, Mapped, Part
+from asyncmr.storage.runs import BlockStore
+
+
+class SplitMapper:
+    """Turns a split into runs, or, where the step only maps, into a part.
+
+    A split whose records are slow is given back by its worker after a moment, spread over all workers, and
+    finished by one of them as if it had never been divided.
+    """
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        store: BlockStore,
+        sink: Sink,
+        ledger: Ledger,
+        *,
+        prefix: str,
+        shuffles: bool,
+        combines: bool,
+        total: int | None,
+    ) -> None:
+        self._attempts = attempts
+        self._store = store
+        self._sink = sink
+        self._ledger = ledger
+        self._stage = f"{prefix}map"
+        self._combine_stage = f"{prefix}combine" if combines else None
+        self._shuffles = shuffles
+        self._total = total
+        # One more than there are workers, so that a free worker never waits for the next split.
+        self.concurrency = attempts.pool.workers + 1
+
+    async def map(self, split: Split, *, fused: bool = False) -> tuple[Mapped, list[Part]]:
+        """Maps a split and commits it: its runs, and the parts of the output that it already has.
+
+        `fused`: the split is the whole input and is reduced at once, as far as that is quick.
+        """
+        try:
+            return await self._map(split, fused)
+        finally:
+            if split.buffer is not None:
+                split.buffer.release()
+
+    async def _map(self, split: Split, fused: bool) -> tuple[Mapped, list[Part]]:
+        self._ledger.begin(self._stage)
+        if self._combine_stage is not None:
+            self._ledger.begin(self._combine_stage)
+        task = Task(
+            self._stage, _title(split), "map", (split.index, self._attempts.pool.workers == 1, fused), split
+        )
+        done = await self._attempts.run(task, lambda: WholeFeed([split_buffer(split)]), self._made)
+        if "left" in done.facts:
+            done = await self._spread(split, done)
+        made, facts = done.outcome, done.facts
+        if not self._shuffles:
+            await made.part(split.index)  # also when nothing was mapped: the parts are the splits
+        await made.close()
+        committed = self._ledger.commit(
+            self._stage,
+            split.index,
+            attempts=done.attempts,
+            counts=done.counts,
+            records_in=facts["records"],
+            bytes_in=split.length,
+            pairs_out=facts["pairs"],
+            bytes_out=made.bytes_out,
+        )
+        if committed and self._combine_stage is not None:
+            self._ledger.commit(
+                self._combine_stage,
+                -1 - split.index,  # beside the merges, whose numbers count up from 0
+                attempts=1,
+                counts={},
+                pairs_in=facts["pairs"],
+                pairs_out=facts["pairs_out"],
+            )
+        self._ledger.advance(self._stage, split.length, self._total, "B")
+        mapped = Mapped(
+            split.index,
+            made.runs(split.index),
+            facts["pairs"],
+            facts["pairs_out"],
+            facts.get("reduced", 0),
+            facts.get("results", 0),
+        )
+        return mapped, [Part(index, writer) for index, writer in sorted(made.parts.items())]
+
+    async def _spread(self, split: Split, begun: Done[Made]) -> Done[Made]:
+        """Maps the rest of a split in shares, then lets one worker take up the table where it was put down."""
+        try:
+            shares = await self._share(split, list(pairwise(begun.facts["left"])))
+        except BaseException:
+            await begun.outcome.discard()
+            raise
+        try:
+            blocks = [*begun.outcome.loose, *(block for share in shares for block in share.outcome.loose)]
+            buffers = [await self._store.read(block) for block in blocks]
+            argument = (split.index, begun.facts["state"])
+            task = Task(self._stage, _title(split), "resume", argument, split)
+            ended = await self._attempts.run(task, lambda: WholeFeed([*buffers]), self._made)
+        finally:
+            for share in shares:
+                share.outcome.free_loose()
+            begun.outcome.free_loose()
+        every = [begun, *shares]
+        return Done(
+            ended.outcome,
+            {
+                "records": sum(done.facts["records"] for done in every),
+                "pairs": sum(done.facts["pairs"] for done in every),
+                "pairs_out": ended.facts["pairs_out"],
+            },
+            merged_counts(*(done.counts for done in (*every, ended))),
+            1 + sum(done.attempts - 1 for done in (*every, ended)),
+        )
+
+    async def _share(self, split: Split, ranges: list[tuple[int, int]]) -> list[Done[Made]]:
+        shares: dict[int, Done[Made]] = {}
+        waiting = iter(enumerate(ranges))
+
+        def feed() -> WholeFeed:
+            return WholeFeed([split_buffer(split)])
+
+        async def lane(waiting: Iterator[tuple[int, tuple[int, int]]] = waiting) -> None:
+            for number, positions in waiting:
+                task = Task(self._stage, _title(split), "share", positions, split)
+                shares[number] = await self._attempts.run(task, feed, self._made)
+
+        try:
+            async with TaskScope() as scope:
+                for number in range(self._attempts.pool.workers):
+                    scope.spawn(lane, name=f"{self._stage}.share[{number}]")
+        except BaseException:
+            for share in shares.values():
+                share.outcome.free_loose()
+            raise
+        return [shares[number] for number in range(len(ranges))]
+
+    def _made(self, attempt: int) -> Made:
+        return Made(self._store, self._sink, attempt)
+
+
+class Mapper(Actor[Split, Mapped]):
+    """Maps splits for the shuffle."""
+
+    def __init__(self, mapper: SplitMapper) -> None:
+        super().__init__("mapper")
+        self._mapper = mapper
+        self.concurrency = mapper.concurrency
+
+    async def handle(self, item: Split) -> None:
+        mapped, _ = await self._mapper.map(item)
+        await self.emit(mapped, HANDLE)
+
+
+class OnlyMapper(Actor[Split, Part]):
+    """Maps splits straight into parts of the output; every split makes one."""
+
+    def __init__(self, mapper: SplitMapper) -> None:
+        super().__init__("mapper")
+        self._mapper = mapper
+        self.concurrency = mapper.concurrency
+
+    async def handle(self, item: Split) -> None:
+        _, parts = await self._mapper.map(item)
+        for part in parts:
+            await self.emit(part, HANDLE)
+
+
+def _title(split: Split) -> str:
+    if not split.pieces:
+        return f"split {split.index}"
+    first, last = split.pieces[0], split.pieces[-1]
+    until = "" if first.path == last.path else f" to {last.path}"
+    return f"split {split.index} ({first.path} from byte {first.offset}{until})"

@@ -1,0 +1,31 @@
+"""The first stage: reads the input as splits."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any, cast
+
+from asyncmr.actors import Actor
+from asyncmr.job import Buffers, Source, Split
+from asyncmr.pipeline.messages import HANDLE
+
+
+class SourceActor(Actor[None, Split]):
+    """Emits the splits of a source. It waits for a free buffer before it reads on: that is the backpressure."""
+
+    def __init__(self, source: Source, buffers: Buffers) -> None:
+        super().__init__("source")
+        self._source = source
+        self._buffers = buffers
+
+    async def produce(self) -> None:
+        # A source may be any async iterator; only a generator has something to close.
+        splits = cast("Any", self._source.splits(self._buffers))
+        async with aclosing(splits):
+            async for split in splits:
+                try:
+                    await self.emit(split, HANDLE)
+                except BaseException:
+                    if split.buffer is not None:
+                        split.buffer.release()
+                    raise

@@ -1,0 +1,57 @@
+"""A family of jobs for properties: every kind of reduction, over keys and values of several types."""
+
+import operator
+
+import asyncmr
+from asyncmr import Job
+
+
+def letters(_key, record):
+    """Several pairs a record, none for an empty one."""
+    for position, letter in enumerate(record):
+        yield letter, position
+
+
+def sizes(_key, record):
+    yield len(record), record
+
+
+def tuples(_key, record):
+    return [((record[:1], len(record) % 3), len(record))]
+
+
+def total(key, values):
+    yield key, sum(values)
+
+
+def listed(key, values):
+    """Shows the order in which the values came."""
+    yield key, list(values)
+
+
+def twice(key, values):
+    """Two results a key, none for some."""
+    found = sum(1 for _ in values)
+    if found % 2:
+        yield key, found
+        yield key, -found
+
+
+def by_length(key, partitions):
+    return len(repr(key)) % partitions
+
+
+JOBS = {
+    "fold": Job(mapper=letters, fold=operator.add),
+    "fold of another function": Job(mapper=letters, fold=max),
+    "fold that does not commute": Job(mapper=sizes, fold=operator.add),
+    "sum": Job(mapper=letters, aggregator=asyncmr.Sum()),
+    "count": Job(mapper=tuples, aggregator=asyncmr.Count()),
+    "combiner": Job(mapper=letters, combiner=total, reducer=total),
+    "values in order": Job(mapper=letters, reducer=listed),
+    "several results": Job(mapper=tuples, reducer=twice),
+    "sorted": Job(mapper=letters, reducer=listed, sort=True),
+    "sorted fold": Job(mapper=tuples, fold=operator.add, sort=True),
+    "partitioner": Job(mapper=letters, reducer=listed, partitioner=by_length),
+    "only maps": Job(mapper=letters),
+}

@@ -1,0 +1,22 @@
+"""What a job must give, worked out in the plainest way there is."""
+
+from functools import reduce
+
+
+def oracle(job, records, key=None):
+    """The pairs of a one-step job, in no particular order."""
+    pairs = [pair for record in records for pair in job.mapper(key, record)]
+    if not job.steps[-1].shuffles:
+        return pairs
+    groups: dict = {}
+    for name, value in pairs:
+        groups.setdefault(name, []).append(value)
+    if job.fold is not None:
+        return [(name, reduce(job.fold, values)) for name, values in groups.items()]
+    if job.aggregator is not None:
+        return [(name, aggregated(job.aggregator, values)) for name, values in groups.items()]
+    return [pair for name, values in groups.items() for pair in job.reducer(name, iter(values))]
+
+
+def aggregated(aggregator, values):
+    return aggregator.finish(reduce(aggregator.add, values, aggregator.zero()))
