@@ -1,0 +1,17 @@
+"""The command line.
+
+commands.py: the commands and their exit status. job_spec.py: from a JOB argument to a Job. console.py: pairs
+on standard output, progress bars on standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command line `args` (by default the process's own) and returns its exit status."""
+    # Imported late: every worker process imports the installed script, and so this module, but runs nothing.
+    from asyncmr.cli.commands import main
+
+    return main(args)

@@ -1,0 +1,247 @@
+"""The `asyncmr` command, as a process of its own: its streams, its exit status, its manners."""
+
+import array
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "asyncmr"]
+COUNT = ["run", "asyncmr.jobs:wordcount"]
+
+
+@pytest.fixture(autouse=True)
+def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each test runs in an empty folder, with the package on the path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    Path("in.txt").write_text("to be or\nnot to be\n")
+
+
+def _asyncmr(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *args], check=False, capture_output=True, text=True, timeout=50)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Polls for what the operating system gives no event for."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen within 30 s"
+        time.sleep(0.01)
+
+
+def _write_job(body: str, tail: str = "job = asyncmr.Job(mapper=mapper)\n") -> str:
+    Path("mine.py").write_text(f"import asyncmr\n\ndef mapper(key, line):\n    {body}\n\n{tail}")
+    return "mine.py:job"
+
+
+@contextlib.contextmanager
+def _started(*args: str):
+    """The command as the leader of its own process group, to which a test may send what a terminal sends."""
+    process = subprocess.Popen(
+        [*COMMAND, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        with process:
+            yield process
+            process.wait(timeout=20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_without_output_the_pairs_go_to_standard_output() -> None:
+    done = _asyncmr(*COUNT, "in.txt")
+    assert sorted(done.stdout.splitlines()) == ["be\t2", "not\t1", "or\t1", "to\t2"]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_with_output_part_files_and_success_are_written() -> None:
+    done = _asyncmr(*COUNT, "in.txt", "-o", "out")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    lines = [line for part in Path("out").glob("part-*") for line in part.read_text().splitlines()]
+    assert sorted(lines) == ["be\t2", "not\t1", "or\t1", "to\t2"]
+    assert Path("out/_SUCCESS").exists()
+
+
+def test_standard_output_is_escaped_as_part_files_are() -> None:
+    job = _write_job(r"yield 'a\tb', 'c\nd\\'")
+    Path("one.txt").write_text("x\n")
+    assert _asyncmr("run", job, "one.txt").stdout == "a\\tb\tc\\nd\\\\\n"
+
+
+def test_partitions_decides_the_number_of_part_files() -> None:
+    assert _asyncmr(*COUNT, "in.txt", "-o", "out", "--partitions", "3").returncode == 0
+    assert len(list(Path("out").glob("part-*"))) == 3
+
+
+def test_report_is_json_of_what_was_done() -> None:
+    assert _asyncmr(*COUNT, "in.txt", "--report", "report.json").returncode == 0
+    report = json.loads(Path("report.json").read_text())
+    assert report["stages"]["map"]["records_in"] == 2
+    assert report["stages"]["reduce"]["pairs_out"] == 4
+
+
+def test_workers_need_no_job_file() -> None:
+    """The file is gone before the first worker starts."""
+    job = _write_job(
+        "yield line, shout(line)", "import os\njob = asyncmr.Job(mapper=mapper)\nos.remove(__file__)\n"
+    )
+    path = Path("mine.py")
+    path.write_text("def shout(text):\n    return text.upper()\n\n" + path.read_text())
+    assert _asyncmr("run", job, "in.txt").stdout == "to be or\tTO BE OR\nnot to be\tNOT TO BE\n"
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["run", "nowhere.py:job", "in.txt"], "there is no job file nowhere.py"),
+        (["run", "asyncmr.jobs:nothing", "in.txt"], "wordcount"),
+        ([*COUNT], "INPUT"),
+        ([*COUNT, "in.txt", "--workers", "0"], "--workers"),
+        ([*COUNT, "in.txt", "--memory", "some"], "memory"),
+        ([*COUNT, "in.txt", "--report", "nowhere/report.json"], "there is no folder nowhere"),
+        ([*COUNT, "in.txt", "--colour"], "--colour"),
+    ],
+)
+def test_bad_usage_is_status_2_and_one_message(args: list[str], says: str) -> None:
+    done = _asyncmr(*args)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_import_that_fails_is_status_2_with_the_users_traceback() -> None:
+    Path("mine.py").write_text("import asyncmr\n1 / 0\n")
+    done = _asyncmr("run", "mine.py:job", "in.txt")
+    assert done.returncode == 2
+    assert 'mine.py", line 2' in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert str(ROOT / "asyncmr") not in done.stderr
+
+
+def test_input_that_matches_nothing_is_status_1_and_named() -> None:
+    done = _asyncmr(*COUNT, "nothing-*.txt")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing-*.txt" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mapper_that_raises_is_status_1_with_the_users_frames() -> None:
+    job = _write_job("yield line, {}['gone']")
+    done = _asyncmr("run", job, "in.txt")
+    assert done.returncode == 1
+    assert done.stderr.startswith("asyncmr: ")
+    assert 'mine.py", line 4, in mapper' in done.stderr
+    assert "KeyError: 'gone'" in done.stderr
+    assert str(ROOT / "asyncmr") not in done.stderr
+
+
+def test_an_output_folder_that_exists_is_status_1_and_left_alone() -> None:
+    Path("out").mkdir()
+    Path("out/mine").write_text("kept")
+    done = _asyncmr(*COUNT, "in.txt", "-o", "out")
+    assert done.returncode == 1
+    assert "out" in done.stderr
+    assert [path.name for path in Path("out").iterdir()] == ["mine"]
+
+
+def test_ctrl_c_is_status_130_without_a_traceback() -> None:
+    job = _write_job(
+        "import pathlib, threading; pathlib.Path('begun').touch(); threading.Event().wait(); yield 1, 1"
+    )
+    with _started("run", job, str(Path("in.txt").absolute())) as process:
+        _until(Path("begun").exists)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors.strip() == "asyncmr: interrupted"
+
+
+def test_ctrl_c_ends_a_command_whose_reader_has_stopped_reading() -> None:
+    Path("many.txt").write_text("".join(f"word-{n:06}\n" for n in range(50_000)))
+    waiting = array.array("i", [0])
+    with _started(*COUNT, "many.txt") as process:
+        assert process.stdout is not None
+
+        def full() -> bool:
+            fcntl.ioctl(process.stdout, termios.FIONREAD, waiting)
+            return waiting[0] >= 60_000
+
+        _until(full)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+
+
+def test_a_reader_that_leaves_is_status_141_and_silence() -> None:
+    Path("many.txt").write_text("".join(f"word-{n:06}\n" for n in range(50_000)))
+    with _started(*COUNT, "many.txt") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_full_disk_behind_standard_output_is_status_1_and_named() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, *COUNT, "in.txt"],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=50,
+        )
+    assert done.returncode == 1
+    assert done.stderr.strip() == "asyncmr: standard output could not be written: No space left on device"
+
+
+@pytest.mark.parametrize(("flags", "shown"), [((), False), (("--progress",), True)])
+def test_progress_bars_are_only_drawn_unasked_on_a_terminal(flags: tuple[str, ...], shown: bool) -> None:
+    done = _asyncmr(*COUNT, "in.txt", "-o", "out", *flags)
+    assert done.returncode == 0
+    assert ("map" in done.stderr) is shown
+
+
+@pytest.mark.parametrize(("flags", "shown"), [((), True), (("--no-progress",), False)])
+def test_a_terminal_gets_progress_bars_unless_told_not_to(flags: tuple[str, ...], shown: bool) -> None:
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    with open(screen, "rb", buffering=0) as master:
+        try:
+            subprocess.run(
+                [*COMMAND, *COUNT, "in.txt", "-o", "out", *flags], check=True, stderr=terminal, timeout=50
+            )
+            os.write(terminal, b"end")
+            seen = b""
+            while not seen.endswith(b"end"):
+                seen += master.read(65_536)
+        finally:
+            os.close(terminal)
+    assert (b"map" in seen) is shown
+
+
+def test_help_shows_examples_and_every_exit_status() -> None:
+    assert "asyncmr run words.py:job books/" in _asyncmr("--help").stdout
+    text = _asyncmr("run", "--help").stdout
+    assert [status for status in ("0", "1", "2", "130", "141") if f"\n    {status} " not in text] == []
+
+
+def test_version_is_one_line() -> None:
+    done = _asyncmr("--version")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert done.stdout.startswith("asyncmr")

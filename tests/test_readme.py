@@ -1,0 +1,102 @@
+"""The README's blocks and the examples do what they say.
+
+In README.md, ```python and ```bash blocks are run in order, in one empty folder, and a ```text block behind
+one is what it prints. A Python block that begins with a comment such as `# words.py` is kept under that name.
+```sh blocks are not run: they are about the repository itself.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+class Block(NamedTuple):
+    """A fenced block of the README, and what it should print."""
+
+    language: str
+    text: str
+    output: str | None
+
+
+def _blocks() -> list[Block]:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    behind = [*found[1:], ("", "")]
+    return [
+        Block(language, text, following if after == "text" else None)
+        for (language, text), (after, following) in zip(found, behind, strict=True)
+        if language in ("python", "bash")
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An empty folder to work in, the package on the path, and the command as an installed one would be."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for name, arguments in (("asyncmr", "-m asyncmr"), ("python", "")):
+        command = commands / name
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+        command.chmod(0o700)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("PATH", f"{commands}:/usr/local/bin:/usr/bin:/bin")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readme_has_blocks_of_both_kinds() -> None:
+    """Guards the extraction: without blocks the next test would promise nothing."""
+    languages = [block.language for block in _blocks()]
+    assert languages.count("python") >= 4
+    assert languages.count("bash") >= 4
+
+
+@pytest.mark.timeout(180)
+def test_every_block_runs_and_prints_what_is_shown() -> None:
+    for number, block in enumerate(_blocks()):
+        if block.language == "bash":
+            printed = _run("bash", "-euo", "pipefail", "-c", block.text)
+        else:
+            name = re.match(r"# (\w+\.py)\n", block.text)
+            script = Path(name[1] if name else f"block_{number}.py")
+            script.write_text(block.text)
+            printed = _run(sys.executable, str(script))
+        if block.output is not None:
+            assert printed == block.output, f"block {number}:\n{block.text}"
+
+
+def test_the_word_count_example_shows_the_most_frequent_words() -> None:
+    Path("in.txt").write_text("to be or not to be that is to be\n")
+    lines = _run(sys.executable, str(ROOT / "examples/word_count.py"), "in.txt").splitlines()
+    assert [line.split() for line in lines[1:3]] == [["3", "to"], ["3", "be"]]
+    assert "10 words, 6 of them different" in lines
+
+
+def test_the_inverted_index_example_lists_the_documents_of_each_word() -> None:
+    Path("in.tsv").write_text("b\tTo be\na\tto be or not\n")
+    _run(sys.executable, str(ROOT / "examples/inverted_index.py"), "in.tsv", "out")
+    lines = [line for part in Path("out").glob("part-*") for line in part.read_text().splitlines()]
+    assert sorted(lines) == ["be\ta b", "not\ta", "or\ta", "to\ta b"]
+
+
+def test_the_async_application_keeps_beating() -> None:
+    Path("in.txt").write_text("to be or not to\n" * 20_000)
+    printed = _run(sys.executable, str(ROOT / "examples/in_an_async_app.py"), "in.txt")
+    assert "the most frequent of 4 words is 'to', 40,000 times" in printed
+    beats = re.search(r"(\d+) heartbeats", printed)
+    assert beats is not None
+    assert int(beats[1]) > 0
