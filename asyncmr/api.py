@@ -6,8 +6,8 @@ What an engine is made of is imported when one is made: a user's script imports 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -164,16 +164,18 @@ class Engine:
                 stream._report = await self._backend.execute(job, source_of(source), sink, progress=progress)
                 done.set()
 
-            scope.spawn(job_runs, name=f"job {job.title!r}")
-            yield stream
+            scope.spawn(job_runs, name="job")
+            async with aclosing(stream):
+                yield stream
             scope.cancel()
 
 
-async def _columns(sink: Streamed, done: Event) -> AsyncIterator[tuple[list[Any], list[Any]]]:
+async def _columns(sink: Streamed, done: Event) -> AsyncGenerator[tuple[list[Any], list[Any]], None]:
     from asyncmr.kernel.blocks import decode_pairs
 
-    async for chunk in sink.chunks():
-        yield decode_pairs(chunk)
+    async with aclosing(sink.chunks()) as chunks:
+        async for chunk in chunks:
+            yield decode_pairs(chunk)
     await done.wait()  # the report comes a moment after the last pair
 
 

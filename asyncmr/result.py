@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from itertools import chain
 from typing import Any
 
@@ -40,11 +40,21 @@ class PairStream:
     has been read.
     """
 
-    def __init__(self, columns: AsyncIterator[tuple[list[Any], list[Any]]]) -> None:
+    def __init__(self, columns: AsyncGenerator[tuple[list[Any], list[Any]], None]) -> None:
         self._columns = columns
+        # Held, because a generator that a reader's `break` lets go of is closed by the loop, at some time.
+        self._pairs = self._each()
         self._report: Report | None = None
 
-    async def __aiter__(self) -> AsyncIterator[Pair]:
+    def __aiter__(self) -> AsyncIterator[Pair]:
+        return self._pairs
+
+    async def aclose(self) -> None:
+        """Ends the iteration, wherever it is. Leaving the block of the stream does."""
+        await self._pairs.aclose()
+        await self._columns.aclose()
+
+    async def _each(self) -> AsyncGenerator[Pair, None]:
         async for keys, values in self._columns:
             for pair in zip(keys, values, strict=True):
                 yield pair

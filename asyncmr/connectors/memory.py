@@ -68,7 +68,8 @@ class Records:
                 pieces.append(_encode(some))
                 size += len(pieces[-1])
                 held += len(some)
-                await asyncio.sleep(0)
+                if len(some) == _SLICE_RECORDS:
+                    await asyncio.sleep(0)
             if not held:
                 return
             yield Split(index, size, data=pieces[0] if len(pieces) == 1 else b"".join(pieces))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from asyncmr.job import Encoder
@@ -11,7 +11,9 @@ from asyncmr.kernel.formats import PairFormat
 from asyncmr.storage.runs import Block, BlockStore
 
 
-class _StreamedPart:
+class StoredPart:
+    """One attempt at a part, as blocks in a store."""
+
     def __init__(self, store: BlockStore) -> None:
         self._store = store
         self.blocks: list[Block] = []
@@ -38,15 +40,15 @@ class Streamed:
     def __init__(self, store: BlockStore, encoder: Encoder | None = None) -> None:
         self.encoder = encoder or PairFormat()
         self._store = store
-        self._parts: dict[int, _StreamedPart] = {}
+        self._parts: dict[int, StoredPart] = {}
         self._changed = asyncio.Event()
         self._complete = False
 
     async def open(self, disk: Any) -> None:
         """Nothing to make ready."""
 
-    async def part(self, index: int, attempt: int) -> _StreamedPart:
-        return _StreamedPart(self._store)
+    async def part(self, index: int, attempt: int) -> StoredPart:
+        return StoredPart(self._store)
 
     async def accept(self, index: int, writer: Any) -> None:
         self._parts[index] = writer
@@ -59,7 +61,7 @@ class Streamed:
     async def abort(self) -> None:
         """What was accepted goes with the store."""
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The encoded chunks of all parts; waits for those that are not there yet."""
         index = 0
         while True:

@@ -19,7 +19,7 @@ from asyncmr.pipeline.flow import Flow, Resources
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.programs import Programs
 from asyncmr.report import ProgressCallback, Report
-from asyncmr.storage.budget import Budget
+from asyncmr.storage.budget import Budget, JobBudget
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.folder import SpillFolder, sweep
 from asyncmr.storage.runs import BlockStore
@@ -30,6 +30,8 @@ Executor = Literal["process", "thread", "inline"]
 
 # What a user sees of a running job is taken this often, in seconds.
 _PROGRESS_INTERVAL = 0.1
+# Each job is sure of this part of the memory for what waits; more jobs than that wait to be admitted.
+MOST_JOBS = 64
 _PRELOAD = ("asyncmr.kernel.program",)
 
 
@@ -93,11 +95,11 @@ class LocalEngine:
                 await stack.__aexit__(kind, error, trace)
 
     @asynccontextmanager
-    async def store(self) -> AsyncIterator[BlockStore]:
-        """A block store on this engine's budget, emptied at the end."""
+    async def store(self, budget: JobBudget | None = None) -> AsyncIterator[BlockStore]:
+        """A block store on a job's share of this engine's memory, or on what the jobs leave; emptied at the end."""
         if self._open is None:
             raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
-        store = BlockStore(self._budget, self._folder, self._disk)
+        store = BlockStore(budget or self._budget, self._folder, self._disk)
         try:
             yield store
         finally:
@@ -111,7 +113,17 @@ class LocalEngine:
 
         Cancelling it returns at once; what its workers were doing is killed.
         """
-        async with self.store() as store:
+        if not isinstance(job, Job):
+            raise UsageError(f"a {type(job).__name__} is no job; pass an asyncmr.Job, e.g. Job(mapper=...)")
+        if self._open is None:
+            raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
+        with await self._budget.lease(self._limits.shuffle // MOST_JOBS) as budget:
+            return await self._execute(job, source, sink, progress, budget)
+
+    async def _execute(
+        self, job: Job, source: Source, sink: Sink, progress: ProgressCallback | None, budget: JobBudget
+    ) -> Report:
+        async with self.store(budget) as store:
             resources = Resources(
                 self._pool,
                 self._disk,

@@ -22,6 +22,7 @@ BATCH = 256
 # A split is given back for others to share when it has taken this long, and its records this long each.
 _PATIENCE = 0.02
 _SLOW_RECORD = 0.001
+_SLOW_STEPS = 2
 # What one worker then gets at a time.
 _SHARE = 0.1
 _MOST_SHARES = 1000
@@ -50,22 +51,18 @@ class Mapping:
         """
         keys, values = self._decoder.decode(self._data, self._start, self._stop)
         began = before = perf_counter()
-        step, total = 1, len(values)
+        step, total, slow = 1, len(values), 0
         while self.records < total:
             done = self.records
             some = slice(done, min(done + step, total))
             yield from self._some(repeat(None) if keys is None else keys[some], values[some])
             now = perf_counter()
             cost = (now - before) / (self.records - done)
-            # Not by the first record alone, which may have paid for an import or a cache.
-            if (
-                not self.patient
-                and done
-                and cost > _SLOW_RECORD
-                and now - began > _PATIENCE
-                and self.records + 1 < total
-            ):
-                self.left = self._cuts(max(round(_SHARE / cost), (total - self.records) // _MOST_SHARES, 1))
+            # Not by the first record, which may have paid for an import, nor by a single pause of the machine.
+            slow = slow + 1 if done and cost > _SLOW_RECORD else 0
+            left = total - self.records
+            if slow >= _SLOW_STEPS and not self.patient and now - began > _PATIENCE and left > 1:
+                self.left = self._cuts(max(round(_SHARE / cost), left // _MOST_SHARES, 1))
                 return
             if now - before < 0.002:
                 step = min(step * 2, 4096)

@@ -10,14 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from asyncmr.actors import Actor, TaskScope
-from asyncmr.job import Sink
-from asyncmr.pipeline.attempts import Attempts, Task
-from asyncmr.pipeline.feeding import RunFeed, kept, lease_for
-from asyncmr.pipeline.ledger import Ledger
-from asyncmr.pipeline.limits import Limits
-from asyncmr.pipeline.made import Made
+from asyncmr.pipeline.attempts import Task
+from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.messages import HANDLE, Mapped, Run
-from asyncmr.storage.runs import BlockStore
 
 # Where combining within the splits left more than this of the pairs, keys hardly repeat and merging cannot pay.
 _WORTHWHILE = 0.9
@@ -26,25 +21,11 @@ _WORTHWHILE = 0.9
 class Combiner(Actor[Mapped, Run]):
     """Passes runs on; those of a whole group of neighbours merged, if that pays."""
 
-    def __init__(
-        self,
-        attempts: Attempts,
-        store: BlockStore,
-        sink: Sink,
-        ledger: Ledger,
-        *,
-        limits: Limits,
-        prefix: str,
-        combines: bool,
-    ) -> None:
+    def __init__(self, context: StepContext, *, combines: bool) -> None:
         super().__init__("combiner")
-        self.concurrency = 2 * limits.fan_in if combines else 1
-        self._attempts = attempts
-        self._store = store
-        self._sink = sink
-        self._ledger = ledger
-        self._limits = limits
-        self._stage = f"{prefix}combine"
+        self.concurrency = 2 * context.limits.fan_in if combines else 1
+        self._context = context
+        self._stage = f"{context.prefix}combine"
         self._combines = combines
         self._groups: defaultdict[int, list[Mapped]] = defaultdict(list)
         self._merges = 0
@@ -53,10 +34,10 @@ class Combiner(Actor[Mapped, Run]):
         if not self._combines:
             await self._pass_on([item])
             return
-        number = item.split // self._limits.fan_in
+        number = item.split // self._context.limits.fan_in
         group = self._groups[number]
         group.append(item)
-        if len(group) < self._limits.fan_in:
+        if len(group) < self._context.limits.fan_in:
             return
         del self._groups[number]
         group.sort(key=lambda mapped: mapped.split)
@@ -90,33 +71,12 @@ class Combiner(Actor[Mapped, Run]):
                     await self._merge(group[0].split, partition, runs)
 
         async with TaskScope() as scope:
-            for number in range(self._attempts.pool.workers):
+            for number in range(self._context.workers):
                 scope.spawn(lane, name=f"{self.name}.merge[{number}]")
 
     async def _merge(self, split: int, partition: int, runs: list[Run]) -> None:
-        task = Task(
-            self._stage, f"partition {partition} of splits {split} and following", "combine", (partition,)
-        )
-        segments = self._attempts.pool.segments
-        with kept(await lease_for(runs, segments, self._limits.round)) as segment:
-            done = await self._attempts.run(
-                task,
-                lambda: RunFeed(runs, self._store, segment),
-                lambda attempt: Made(self._store, self._sink, attempt),
-            )
+        title = f"partition {partition} of splits {split} and following"
         number, self._merges = self._merges, self._merges + 1
-        self._ledger.commit(
-            self._stage,
-            number,
-            attempts=done.attempts,
-            counts=done.counts,
-            pairs_in=done.facts["pairs"],
-            pairs_out=done.facts["pairs_out"],
-            bytes_in=sum(run.size for run in runs),
-            bytes_out=done.outcome.bytes_out,
-        )
-        for run in runs:
-            for block in run.blocks:
-                self._store.free(block)
-        for merged in done.outcome.runs(split):
+        made = await self._context.merge(Task(self._stage, title, "combine", (partition,)), number, runs)
+        for merged in made.runs(split):
             await self.emit(merged, HANDLE)

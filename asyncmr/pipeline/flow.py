@@ -32,6 +32,7 @@ from asyncmr.kernel.program import StepProgram
 from asyncmr.kernel.reductions import reduction_of
 from asyncmr.pipeline.attempts import Attempts
 from asyncmr.pipeline.combiner import Combiner
+from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.mapper import Mapper, OnlyMapper, SplitMapper
@@ -111,7 +112,6 @@ class _StepFlow:
         self._sink = sink
         self._shuffles = step.shuffles
         self._small = info.bytes is not None and info.bytes <= resources.limits.fused and not info.divided
-        self._ledger = flow.ledger
         self._prefix = prefix
         reduction = reduction_of(step)
         self._partitions = step.partitions or resources.limits.partitions(info.bytes)
@@ -129,7 +129,7 @@ class _StepFlow:
                 partitioning=None if reduction is None else partitioning,
             ),
         )
-        self._attempts = Attempts(
+        attempts = Attempts(
             resources.pool,
             flow._account,
             program,
@@ -138,35 +138,11 @@ class _StepFlow:
             timeout=resources.timeout,
             line_number=partial(line_number, resources.disk),
         )
+        context = StepContext(attempts, resources.store, sink, flow.ledger, resources.limits, prefix)
         combines = reduction is not None and reduction.combines
-        self._mapper = SplitMapper(
-            self._attempts,
-            resources.store,
-            sink,
-            self._ledger,
-            prefix=prefix,
-            shuffles=step.shuffles,
-            combines=combines,
-            total=info.bytes,
-        )
-        self._combiner = Combiner(
-            self._attempts,
-            resources.store,
-            sink,
-            self._ledger,
-            limits=resources.limits,
-            prefix=prefix,
-            combines=combines,
-        )
-        self._reducer = Reducer(
-            self._attempts,
-            resources.store,
-            sink,
-            self._ledger,
-            limits=resources.limits,
-            prefix=prefix,
-            partitions=self._partitions,
-        )
+        self._mapper = SplitMapper(context, shuffles=step.shuffles, combines=combines, total=info.bytes)
+        self._combiner = Combiner(context, combines=combines)
+        self._reducer = Reducer(context, self._partitions)
 
     async def run(self) -> None:
         if self._small:

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from asyncmr.actors import Actor, TaskScope
-from asyncmr.job import Sink, Split
-from asyncmr.pipeline.attempts import Attempts, Done, Task
+from asyncmr.job import Split
+from asyncmr.pipeline.attempts import Done, Task
+from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.feeding import WholeFeed, split_buffer
-from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.made import Made, merged_counts
 from asyncmr.pipeline.messages import HANDLE, Mapped, Part
-from asyncmr.storage.runs import BlockStore
 
 
 class SplitMapper:
@@ -22,28 +21,16 @@ class SplitMapper:
     finished by one of them as if it had never been divided.
     """
 
-    def __init__(
-        self,
-        attempts: Attempts,
-        store: BlockStore,
-        sink: Sink,
-        ledger: Ledger,
-        *,
-        prefix: str,
-        shuffles: bool,
-        combines: bool,
-        total: int | None,
-    ) -> None:
-        self._attempts = attempts
-        self._store = store
-        self._sink = sink
-        self._ledger = ledger
-        self._stage = f"{prefix}map"
-        self._combine_stage = f"{prefix}combine" if combines else None
+    def __init__(self, context: StepContext, *, shuffles: bool, combines: bool, total: int | None) -> None:
+        self._context = context
+        self._attempts = context.attempts
+        self._ledger = context.ledger
+        self._stage = f"{context.prefix}map"
+        self._combine_stage = f"{context.prefix}combine" if combines else None
         self._shuffles = shuffles
         self._total = total
         # One more than there are workers, so that a free worker never waits for the next split.
-        self.concurrency = attempts.pool.workers + 1
+        self.concurrency = context.workers + 1
 
     async def map(self, split: Split, *, fused: bool = False) -> tuple[Mapped, list[Part]]:
         """Maps a split and commits it: its runs, and the parts of the output that it already has.
@@ -58,12 +45,13 @@ class SplitMapper:
 
     async def _map(self, split: Split, fused: bool) -> tuple[Mapped, list[Part]]:
         self._ledger.begin(self._stage)
+        self._ledger.advance(self._stage, 0, self._total, "B")
         if self._combine_stage is not None:
             self._ledger.begin(self._combine_stage)
         task = Task(
-            self._stage, _title(split), "map", (split.index, self._attempts.pool.workers == 1, fused), split
+            self._stage, _title(split), "map", (split.index, self._context.workers == 1, fused), split
         )
-        done = await self._attempts.run(task, lambda: WholeFeed([split_buffer(split)]), self._made)
+        done = await self._attempts.run(task, lambda: WholeFeed([split_buffer(split)]), self._context.made)
         if "left" in done.facts:
             done = await self._spread(split, done)
         made, facts = done.outcome, done.facts
@@ -109,10 +97,10 @@ class SplitMapper:
             raise
         try:
             blocks = [*begun.outcome.loose, *(block for share in shares for block in share.outcome.loose)]
-            buffers = [await self._store.read(block) for block in blocks]
+            buffers = [await self._context.store.read(block) for block in blocks]
             argument = (split.index, begun.facts["state"])
             task = Task(self._stage, _title(split), "resume", argument, split)
-            ended = await self._attempts.run(task, lambda: WholeFeed([*buffers]), self._made)
+            ended = await self._attempts.run(task, lambda: WholeFeed([*buffers]), self._context.made)
         finally:
             for share in shares:
                 share.outcome.free_loose()
@@ -139,20 +127,17 @@ class SplitMapper:
         async def lane(waiting: Iterator[tuple[int, tuple[int, int]]] = waiting) -> None:
             for number, positions in waiting:
                 task = Task(self._stage, _title(split), "share", positions, split)
-                shares[number] = await self._attempts.run(task, feed, self._made)
+                shares[number] = await self._attempts.run(task, feed, self._context.made)
 
         try:
             async with TaskScope() as scope:
-                for number in range(self._attempts.pool.workers):
+                for number in range(self._context.workers):
                     scope.spawn(lane, name=f"{self._stage}.share[{number}]")
         except BaseException:
             for share in shares.values():
                 share.outcome.free_loose()
             raise
         return [shares[number] for number in range(len(ranges))]
-
-    def _made(self, attempt: int) -> Made:
-        return Made(self._store, self._sink, attempt)
 
 
 class Mapper(Actor[Split, Mapped]):

@@ -5,29 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from asyncmr.connectors.streamed import StoredPart
 from asyncmr.job import Buffers, SourceInfo, Split
 from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
 from asyncmr.storage.runs import Block, BlockStore
-
-
-class StoredPart:
-    """One attempt at a part, as blocks."""
-
-    def __init__(self, store: BlockStore) -> None:
-        self._store = store
-        self.blocks: list[Block] = []
-
-    async def write(self, data: bytes) -> None:
-        self.blocks.append(await self._store.put(data))
-
-    async def close(self) -> None:
-        """The blocks are in the store already."""
-
-    async def discard(self) -> None:
-        for block in self.blocks:
-            self._store.free(block)
-        self.blocks = []
 
 
 class StoredParts:

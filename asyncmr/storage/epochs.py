@@ -70,7 +70,8 @@ class EpochLog:
 
     def facts(self, stage: str) -> dict[str, int]:
         """The engine's numbers, summed over the stage's committed epochs."""
-        totals: Counter[str] = Counter()
+        totals: dict[str, int] = {}
         for epoch in self._stages.get(stage, {}).values():
-            totals.update(epoch.facts)
-        return dict(totals)
+            for name, amount in epoch.facts.items():
+                totals[name] = totals.get(name, 0) + amount
+        return totals

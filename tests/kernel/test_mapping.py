@@ -8,14 +8,16 @@ import pytest
 
 from asyncmr.aggregators import Count, Sum
 from asyncmr.kernel import mapping
+from asyncmr.kernel.aggregating import AggregateReduction
 from asyncmr.kernel.decoding import PairBlocks, TextLines
 from asyncmr.kernel.failures import UserFailure
+from asyncmr.kernel.folding import FoldReduction
 from asyncmr.kernel.formats import PairFormat
+from asyncmr.kernel.grouping import GroupReduction
 from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.mapping import BATCH, Mapping
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.program import StepProgram
-from asyncmr.kernel.reductions import AggregateReduction, FoldReduction, GroupReduction
 from tests.kernel.feeds import Rounds, driven
 
 TEXT = b"".join(b"w%d x y\n" % (number % 7) for number in range(900))

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from asyncmr.kernel.blocks import Slice, decode_pairs, encode_block
 from asyncmr.kernel.decoding import TextLines
+from asyncmr.kernel.folding import FoldReduction
 from asyncmr.kernel.formats import PairFormat
+from asyncmr.kernel.grouping import GroupReduction
 from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.program import StepProgram
-from asyncmr.kernel.reductions import FoldReduction, GroupReduction
 from tests.kernel.feeds import RunFeed, driven
 
 PAIRS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 99)), max_size=20)

@@ -1,0 +1,88 @@
+"""Aggregating: a monoid with an entrance and an exit as a reduction."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from asyncmr.aggregators import Count, Sum
+from asyncmr.job import Aggregator, Columns, Pair
+from asyncmr.kernel.blocks import Slice
+from asyncmr.kernel.failures import fail_in_table, fail_on_key, stopped_early
+from asyncmr.kernel.tables import Table, last_given, stream_merged
+
+
+class AggregateReduction:
+    """An aggregator. A key's partial is its accumulator."""
+
+    combines = True
+    folds = True
+
+    def __init__(self, aggregator: Aggregator) -> None:
+        self._aggregator = aggregator
+        self._counts = type(aggregator) is Count
+        self._merge = operator.add if type(aggregator) in (Count, Sum) else aggregator.merge
+        self._finishes = type(aggregator) not in (Count, Sum)
+
+    def table(self) -> Table:
+        return Counter() if self._counts else {}
+
+    def absorb(self, table: Table, pairs: list[Pair]) -> None:
+        aggregator, key = self._aggregator, None
+        zero, add = aggregator.zero, aggregator.add
+        try:
+            if self._counts:
+                table.update([key for key, _ in pairs])
+                return
+            for key, value in pairs:
+                if key in table:
+                    table[key] = add(table[key], value)
+                else:
+                    table[key] = add(zero(), value)
+        except BaseException as error:
+            fail_in_table("aggregator", aggregator, pairs, key, error)
+
+    def gather(self, table: Table, run: Columns) -> None:
+        if not table:
+            dict.update(table, zip(run.keys, run.values, strict=True))
+            if len(table) == len(run.keys):
+                return
+            table.clear()
+        merge, key = self._merge, None
+        try:
+            for key, value in zip(run.keys, run.values, strict=True):
+                if key in table:
+                    table[key] = merge(table[key], value)
+                else:
+                    table[key] = value
+        except BaseException as error:
+            fail_on_key("aggregator", self._aggregator, key, error)
+
+    def partials(self, table: Table) -> tuple[list[Any], list[Any], list[int] | None]:
+        return list(table), list(table.values()), None
+
+    snapshot = partials
+
+    def condense(self, table: Table) -> None:
+        """A key has one accumulator already."""
+
+    def results(self, keys: list[Any], table: Table) -> Iterator[Pair]:
+        if self._finishes:
+            return self._finished(keys, table)
+        return zip(keys, map(table.__getitem__, keys), strict=True)
+
+    def _finished(self, keys: list[Any], table: Table) -> Iterator[Pair]:
+        current = iter(keys)
+        try:
+            yield from zip(keys, map(self._aggregator.finish, map(table.__getitem__, current)), strict=False)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            fail_on_key("aggregator", self._aggregator, last_given(keys, current), error)
+        if stopped_early(current):
+            fail_on_key("aggregator", self._aggregator, last_given(keys, current), StopIteration())
+
+    def stream(self, runs: Iterator[Slice]) -> Iterator[Pair]:
+        return stream_merged(self, runs)

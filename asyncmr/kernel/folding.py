@@ -1,0 +1,82 @@
+"""Folding: an associative function of two values as a reduction."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+from asyncmr.job import Columns, Fold, Pair
+from asyncmr.kernel.blocks import Slice
+from asyncmr.kernel.failures import fail_in_table, fail_on_key
+from asyncmr.kernel.tables import Table, stream_merged
+
+
+class FoldReduction:
+    """An associative function of two values. A key's partial is what its values so far fold to."""
+
+    combines = True
+    folds = True
+
+    def __init__(self, fold: Fold) -> None:
+        self._fold = fold
+        self._adds = fold is operator.add
+
+    def table(self) -> Table:
+        return {}
+
+    def absorb(self, table: Table, pairs: list[Pair]) -> None:
+        fold, key = self._fold, None
+        try:
+            if self._adds:
+                # Not +=, which would change a list that the mapper still holds.
+                for key, value in pairs:
+                    if key in table:
+                        table[key] = table[key] + value
+                    else:
+                        table[key] = value
+            else:
+                for key, value in pairs:
+                    if key in table:
+                        table[key] = fold(table[key], value)
+                    else:
+                        table[key] = value
+        except BaseException as error:
+            fail_in_table("fold", fold, pairs, key, error)
+
+    def gather(self, table: Table, run: Columns) -> None:
+        if not table:
+            table.update(zip(run.keys, run.values, strict=True))
+            if len(table) == len(run.keys):
+                return
+            table.clear()
+        fold, key = self._fold, None
+        try:
+            if self._adds:
+                for key, value in zip(run.keys, run.values, strict=True):
+                    if key in table:
+                        table[key] = table[key] + value
+                    else:
+                        table[key] = value
+            else:
+                for key, value in zip(run.keys, run.values, strict=True):
+                    if key in table:
+                        table[key] = fold(table[key], value)
+                    else:
+                        table[key] = value
+        except BaseException as error:
+            fail_on_key("fold", fold, key, error)
+
+    def partials(self, table: Table) -> tuple[list[Any], list[Any], list[int] | None]:
+        return list(table), list(table.values()), None
+
+    snapshot = partials
+
+    def condense(self, table: Table) -> None:
+        """A key has one accumulator already."""
+
+    def results(self, keys: list[Any], table: Table) -> Iterator[Pair]:
+        return zip(keys, map(table.__getitem__, keys), strict=True)
+
+    def stream(self, runs: Iterator[Slice]) -> Iterator[Pair]:
+        return stream_merged(self, runs)
