@@ -135,4 +135,6 @@ def _cancel_requests() -> int:
 
 def _note(error: BaseException, failures: list[tuple[str, BaseException]]) -> None:
     for name, other in failures:
+        if type(other) is type(error) and str(other) == str(error):
+            continue  # several tasks met the same cause
         error.add_note(f"{name!r} failed as well: {type(other).__name__}: {other}")

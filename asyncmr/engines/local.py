@@ -32,7 +32,8 @@ Executor = Literal["process", "thread", "inline"]
 _PROGRESS_INTERVAL = 0.1
 # Each job is sure of this part of the memory for what waits; more jobs than that wait to be admitted.
 MOST_JOBS = 64
-_PRELOAD = ("asyncmr.kernel.program",)
+# Imported once for all workers; a script that starts a job imports `asyncmr.api` in each of them.
+_PRELOAD = ("asyncmr.kernel.program", "asyncmr.api")
 
 
 class LocalEngine:

@@ -38,14 +38,15 @@ class Partitioning:
     def runs(self, reduction: Reduction, table: dict[Any, Any]) -> Iterator[tuple[int, Slice]]:
         """`(partition, run)` for each partition that gets something, by number."""
         keys, values, counts = reduction.partials(table)
-        if holds_nan(keys):
+        kinds = set(map(type, keys))
+        if kinds != {str} and holds_nan(keys):
             # Every NaN was a key of its own in the table.
             merged = reduction.table()
             reduction.gather(merged, Slice((), unify_nans(keys), values, counts))
             keys, values, counts = reduction.partials(merged)
         if not keys:
             return
-        places = self._hasher.places(keys)
+        places = self._hasher.places(keys, kinds)
         order = order_of_keys(keys) if self.sorts else sorted(range(len(keys)), key=places.__getitem__)
         parts: list[Any] | None = None
         if self._partitioner is not None:

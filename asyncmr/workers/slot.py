@@ -31,7 +31,8 @@ START_LIMIT = 120.0  # seconds: the script that a worker imports may load large 
 STOP_LIMIT = 0.2  # seconds for a worker to leave by itself before it is killed
 NICENESS = 5
 
-PRELOAD = ("concurrent.futures.process", "cloudpickle", "asyncmr.workers.entry")
+# With what nearly every script that starts a job imports as well: shared by all workers, and imported once.
+PRELOAD = ("concurrent.futures.process", "cloudpickle", "asyncio", "asyncmr.workers.entry")
 
 
 class ProcessSlot:
@@ -112,7 +113,9 @@ class ProcessSlot:
         if self._process is None:
             return None
         self.kill()  # children that outlived it
-        code: int | None = self._process.exitcode
+        # Let go of, or an exception that somebody keeps would hold its descriptors open.
+        process, self._process = self._process, None
+        code: int | None = process.exitcode
         return code
 
     def stop(self) -> None:
