@@ -178,7 +178,7 @@ class BlockStore:
             StorageError: a file could not be deleted; its folder's `close` will try again.
         """
         self._closed = True
-        if self._files or self._leaving or self._appending.locked():
+        if self._files or self._leaving or self._removals or self._appending.locked():
             await finish(self._clear())
             return
         for block in tuple(self._blocks):  # nothing ever left memory: a small job does not wait for the loop
