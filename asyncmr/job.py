@@ -8,7 +8,7 @@ reducer, a fold, or an aggregator compile to), and `Backend` (where the steps ru
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -266,8 +266,8 @@ class Source(Protocol):
             InputError: when there is no such input.
         """
 
-    def splits(self, buffers: Buffers) -> AsyncIterator[Split]:
-        """The input, in order. Closed early when the job ends early."""
+    def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
+        """The input, in order: an async generator, which is closed when the job ends early."""
 
 
 class PartWriter(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from itertools import chain, count, islice
 from typing import Any
 
@@ -55,7 +55,7 @@ class Records:
             return SourceInfo(None)
         return SourceInfo(len(_encode(first)), divided=len(first) > self._per_task)
 
-    async def splits(self, buffers: Buffers) -> AsyncIterator[Split]:
+    async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         if self._left is None:
             raise UsageError("a source is prepared before it is read")
         for index in count():

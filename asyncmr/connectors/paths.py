@@ -6,9 +6,10 @@ glob, `*`, `?` and `[...]` match within a name, and `**` any number of folders.
 Order: that of the list, and by name within a glob or folder. Each item of a list stands for itself: a file that
 two of them name or match is read twice, and by one glob once.
 
-As in Hadoop, names that begin with `.` or `_` (such as `_SUCCESS`) are passed over, unless they are written out
-or their part of the pattern begins with that character. Links are followed, and a folder that is reached by
-several ways is entered once. Nothing else is passed over: what is found and cannot be read is an error.
+Names that begin with `.` are passed over as in a shell, unless they are written out or their part of the pattern
+begins with a `.`. In a folder those that begin with `_` (such as `_SUCCESS`) are passed over too, as in Hadoop.
+Links are followed, and a folder that is reached by several ways is entered once. Nothing else is passed over:
+what is found and cannot be read is an error.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from asyncmr.errors import InputError, UsageError
 from asyncmr.storage.disk import translated
 
 PathSpec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+# What the names begin with that a folder, and a glob, passes over.
+_HIDDEN_IN_FOLDER = "._"
+_HIDDEN_FROM_GLOB = "."
 
 _KINDS = {
     stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device",
@@ -108,14 +113,16 @@ def _entry(path: str, status: os.stat_result | None) -> FileEntry:
 
 def _below(folder: str) -> Iterator[str]:
     """Every visible file below a folder."""
-    return (path for path in _expand(folder, ["**", "*"], set()) if not os.path.isdir(path))
+    return (
+        path for path in _expand(folder, ["**", "*"], set(), _HIDDEN_IN_FOLDER) if not os.path.isdir(path)
+    )
 
 
 def _matches(path: str) -> Iterator[str]:
     parts = [part for part in path.split(os.sep) if part]
     if parts[-1] == "**":
         parts.append("*")
-    found = _expand(os.sep if path.startswith(os.sep) else "", parts, set())
+    found = _expand(os.sep if path.startswith(os.sep) else "", parts, set(), _HIDDEN_FROM_GLOB)
     if "**" not in parts:
         return found
     # Such a glob matches every folder on its way; their files it finds by themselves.
@@ -126,10 +133,11 @@ def _is_glob(part: str) -> bool:
     return any(character in part for character in "*?[")
 
 
-def _expand(base: str, parts: list[str], seen: set[tuple[str, int]]) -> Iterator[str]:
+def _expand(base: str, parts: list[str], seen: set[tuple[str, int]], hidden: str) -> Iterator[str]:
     """Everything below `base` that the parts of a pattern match.
 
     `seen`: from which folders which `**` went on; once is enough, by whatever links it comes there again.
+    `hidden`: what the names begin with that are passed over.
     """
     if not parts:
         yield base
@@ -140,19 +148,23 @@ def _expand(base: str, parts: list[str], seen: set[tuple[str, int]]) -> Iterator
         if place in seen:
             return
         seen.add(place)
-        yield from _expand(base, rest, seen)
+        yield from _expand(base, rest, seen, hidden)
         for name in _names(base):
             inner = os.path.join(base, name)
-            if _visible(name, "") and os.path.isdir(inner):
-                yield from _expand(inner, parts, seen)
+            if _visible(name, "", hidden) and os.path.isdir(inner):
+                yield from _expand(inner, parts, seen, hidden)
     elif not _is_glob(first):
         if os.path.lexists(path := os.path.join(base, first)):
-            yield from _expand(path, rest, seen)
+            yield from _expand(path, rest, seen, hidden)
     else:
         for name in _names(base):
             path = os.path.join(base, name)
-            if fnmatchcase(name, first) and _visible(name, first) and (not rest or os.path.isdir(path)):
-                yield from _expand(path, rest, seen)
+            if (
+                fnmatchcase(name, first)
+                and _visible(name, first, hidden)
+                and (not rest or os.path.isdir(path))
+            ):
+                yield from _expand(path, rest, seen, hidden)
 
 
 def _names(folder: str) -> list[str]:
@@ -164,8 +176,8 @@ def _names(folder: str) -> list[str]:
         raise translated(error, "list the input folder", folder, raises=InputError) from error
 
 
-def _visible(name: str, pattern: str) -> bool:
-    return name[0] not in "._" or pattern.startswith(name[0])
+def _visible(name: str, pattern: str, hidden: str) -> bool:
+    return name[0] not in hidden or pattern.startswith(name[0])
 
 
 def _missing(path: str) -> str:
@@ -177,12 +189,13 @@ def _missing(path: str) -> str:
 
 
 def _nothing(path: str, *, folder: bool) -> str:
-    left_out = "names that begin with '_' or '.' do not count"
     if folder:
-        return f"the input folder {path!r} has no files{_place(path)}; {left_out}"
+        return f"the input folder {path!r} has no files{_place(path)}; names that begin with '_' or '.' do not count"
     parts = path.split(os.sep)
     fixed = os.sep.join(parts[: next(n for n, part in enumerate(parts) if _is_glob(part))])
-    hint = _near(fixed) if fixed and not os.path.lexists(fixed) else f"; {left_out}"
+    hint = (
+        _near(fixed) if fixed and not os.path.lexists(fixed) else "; names that begin with '.' do not count"
+    )
     return f"the glob {path!r} matches no file{_place(path)}{hint}"
 
 

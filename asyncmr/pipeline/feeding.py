@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from asyncmr.job import Buffer as SourceBuffer
 from asyncmr.job import Split
 from asyncmr.kernel.merging import describe_round
 from asyncmr.pipeline.messages import Run
@@ -47,6 +48,28 @@ def split_buffer(split: Split) -> Buffer:
     return bytes(split.buffer.view[: split.length])
 
 
+class _PrivateBuffer:
+    """Memory of this process, for inputs too small to share."""
+
+    def __init__(self, size: int) -> None:
+        self.view = memoryview(bytearray(size))
+
+    def grow(self, size: int) -> None:
+        larger = memoryview(bytearray(size))
+        larger[: len(self.view)] = self.view
+        self.view = larger
+
+    def release(self) -> None:
+        """The memory goes with the buffer."""
+
+
+class PrivateBuffers:
+    """Buffers of this process; there are always enough of them."""
+
+    async def lease(self, size: int) -> SourceBuffer:
+        return _PrivateBuffer(size)
+
+
 class RunFeed:
     """Feeds the runs of a partition block by block, as its merge asks for them.
 
@@ -66,10 +89,7 @@ class RunFeed:
         buffers: list[Buffer] = [describe_round(described)]
         at = 0
         for _, block, _ in blocks:
-            if self._segment is None:
-                buffers.append(await self._store.read(block))
-                continue
-            if at + block.size > len(self._segment.view):
+            if self._segment is None or at + block.size > len(self._segment.view):
                 buffers.append(await self._store.read(block))
                 continue
             await self._store.read_into(block, self._segment.view[at : at + block.size])

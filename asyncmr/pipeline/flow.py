@@ -18,14 +18,14 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from anyio import CancelScope
 
 from asyncmr.actors import Crew, TaskScope, open_channel
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import UsageError
-from asyncmr.job import Buffer, Job, Sink, Source, SourceInfo, Split, Step
+from asyncmr.job import Job, Sink, Source, SourceInfo, Split, Step
 from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.program import StepProgram
@@ -33,6 +33,7 @@ from asyncmr.kernel.reductions import reduction_of
 from asyncmr.pipeline.attempts import Attempts
 from asyncmr.pipeline.combiner import Combiner
 from asyncmr.pipeline.context import StepContext
+from asyncmr.pipeline.feeding import PrivateBuffers
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.mapper import Mapper, OnlyMapper, SplitMapper
@@ -171,9 +172,7 @@ class _StepFlow:
         """One task for the whole input; what it left unreduced, because that takes long, goes to all workers."""
         runs: dict[int, list[Run]] = {}
         done: set[int] = set()
-        # A source may be any async iterator; only a generator has something to close.
-        splits = cast("Any", self._source.splits(_PrivateBuffers()))
-        async with aclosing(splits):
+        async with aclosing(self._source.splits(PrivateBuffers())) as splits:
             split = await anext(splits, None)
             if split is not None:
                 following = await anext(splits, None)
@@ -204,23 +203,3 @@ class _StepFlow:
             async with TaskScope() as scope:
                 for number in range(self._resources.pool.workers):
                     scope.spawn(lane, name=f"{self._prefix}reduce[{number}]")
-
-
-class _PrivateBuffer:
-    """Memory of this process, for inputs too small to share."""
-
-    def __init__(self, size: int) -> None:
-        self.view = memoryview(bytearray(size))
-
-    def grow(self, size: int) -> None:
-        larger = memoryview(bytearray(size))
-        larger[: len(self.view)] = self.view
-        self.view = larger
-
-    def release(self) -> None:
-        """The memory goes with the buffer."""
-
-
-class _PrivateBuffers:
-    async def lease(self, size: int) -> Buffer:
-        return _PrivateBuffer(size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any, cast
 
 from asyncmr.actors import Actor
 from asyncmr.job import Buffers, Source, Split
@@ -19,9 +18,7 @@ class SourceActor(Actor[None, Split]):
         self._buffers = buffers
 
     async def produce(self) -> None:
-        # A source may be any async iterator; only a generator has something to close.
-        splits = cast("Any", self._source.splits(self._buffers))
-        async with aclosing(splits):
+        async with aclosing(self._source.splits(self._buffers)) as splits:
             async for split in splits:
                 try:
                     await self.emit(split, HANDLE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 from asyncmr.connectors.streamed import StoredPart
@@ -41,7 +41,7 @@ class StoredParts:
     async def prepare(self, disk: Any) -> SourceInfo:
         return SourceInfo(sum(block.size for part in self._parts.values() for block in part.blocks))
 
-    async def splits(self, buffers: Buffers) -> AsyncIterator[Split]:
+    async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         """The parts in order; a block's room is free again once it was read."""
         for index, blocks in enumerate(self._cut()):
             length = sum(block.size for block in blocks)
