@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ _NANS = 1
 _PAIRS = struct.Struct("<QIQQcc")
 
 BLOCK_BYTES = 1 << 20
-_FIRST_BLOCK = 4096
+BLOCK_PAIRS = 65_536
 
 
 class Slice(NamedTuple):
@@ -86,19 +85,14 @@ def decode_block(data: memoryview) -> Slice:
 
 
 def cut_blocks(run: Slice, *, sorts: bool) -> Iterator[bytes]:
-    """A run as blocks of about `BLOCK_BYTES`; where they are cut depends on the pairs alone."""
-    target = _FIRST_BLOCK
-    while True:
-        stop = target
-        if run.counts is not None:
-            stop = max(1, bisect_left(list(accumulate(run.counts)), target))
-        head, rest = run.cut(stop)
-        data = encode_block(head, sorts=sorts)
-        yield data
-        if not rest.keys:
+    """A run as blocks of at most twice `BLOCK_BYTES`, halved until they are; a key's piece may be larger alone."""
+    if len(run.values) <= BLOCK_PAIRS or len(run.keys) == 1:
+        data = encode_block(run, sorts=sorts)
+        if len(data) <= 2 * BLOCK_BYTES or len(run.keys) == 1:
+            yield data
             return
-        target = max(1, min(target * 16, len(head.values) * BLOCK_BYTES // len(data)))
-        run = rest
+    for half in run.cut(len(run.keys) // 2):
+        yield from cut_blocks(half, sorts=sorts)
 
 
 def encode_pairs(keys: list[Any], values: list[Any]) -> bytes:

@@ -47,12 +47,12 @@ def test_both_halves_of_a_cut_make_the_whole(run, at):
 
 @given(runs(), st.integers(1, 5))
 def test_the_blocks_of_a_run_hold_all_of_it_in_order(run, first):
-    with_small_blocks = blocks._FIRST_BLOCK
-    blocks._FIRST_BLOCK = first
+    pairs = blocks.BLOCK_PAIRS
+    blocks.BLOCK_PAIRS = first
     try:
         decoded = [decode_block(memoryview(block)) for block in cut_blocks(run, sorts=False)]
     finally:
-        blocks._FIRST_BLOCK = with_small_blocks
+        blocks.BLOCK_PAIRS = pairs
     assert [key for block in decoded for key in block.keys] == run.keys
     assert [value for block in decoded for value in block.values] == run.values
 
