@@ -40,7 +40,7 @@ async def serve(source: str) -> None:
     gaps: list[float] = []
     heart = asyncio.create_task(beat(gaps))
     try:
-        async with asyncmr.Engine(memory="512 MiB") as engine:
+        async with asyncmr.Engine(workers=2, memory="512 MiB") as engine:
             found, lines = await asyncio.gather(
                 engine.collect(count_words, source), engine.collect(count_lengths, source)
             )

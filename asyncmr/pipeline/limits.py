@@ -9,8 +9,8 @@ from asyncmr.errors import MemoryBudgetError
 
 MIB = 1 << 20
 
-# What one worker takes: its interpreter with the kernel loaded, a full map table, and the records of a split.
-_WORKER = 128 * MIB
+# What one worker takes beside its input: its interpreter, which shares most pages with the others, and its tables.
+_WORKER = 96 * MIB
 _LEAST_SHUFFLE = 16 * MIB
 
 
