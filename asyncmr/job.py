@@ -186,7 +186,7 @@ class Buffer(Protocol):
     def view(self) -> memoryview:
         """The memory, writable; valid until `release` or `grow`."""
 
-    def grow(self, size: int) -> None:
+    async def grow(self, size: int) -> None:
         """Makes the memory at least `size` bytes long, keeping what it holds."""
 
     def release(self) -> None:

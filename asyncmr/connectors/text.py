@@ -92,7 +92,7 @@ class TextFiles:
                 limit += min(SLICE_BYTES, self._split_bytes)
                 needed = min(limit, filled + stream.left)
                 if needed > len(buffer.view):
-                    buffer.grow(max(needed, min(2 * len(buffer.view), filled + stream.left)))
+                    await buffer.grow(max(needed, min(2 * len(buffer.view), filled + stream.left)))
             view = buffer.view
             stop = min(limit, filled + min(SLICE_BYTES, stream.left))
             start, filled = filled, await stream.read(view, filled, stop, pieces)

@@ -54,7 +54,7 @@ class _PrivateBuffer:
     def __init__(self, size: int) -> None:
         self.view = memoryview(bytearray(size))
 
-    def grow(self, size: int) -> None:
+    async def grow(self, size: int) -> None:
         larger = memoryview(bytearray(size))
         larger[: len(self.view)] = self.view
         self.view = larger

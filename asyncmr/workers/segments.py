@@ -19,6 +19,9 @@ from asyncmr.errors import ClosedError
 from asyncmr.workers.attach import SegmentRef
 from asyncmr.workers.blocks import Block, PrivateBlock, SharedBlock
 
+COPY_BYTES = 1 << 20
+"""What is copied between two turns of the loop."""
+
 
 class SegmentRange:
     """A part of a leased segment, as a buffer of a session."""
@@ -68,16 +71,28 @@ class Segment:
         block = self._held()
         return SegmentRange(block, block.size == self._owner.size, offset, length)
 
-    def grow(self, size: int) -> None:
+    async def grow(self, size: int) -> None:
         """Makes room for `size` bytes; what was written stays. The memory is given back at the release.
 
-        It copies, some 5 ms for 16 MB. A later `range` is of the new memory; those made before stay valid.
+        Cancelled, it has not grown. A later `range` is of the new memory; those made before stay valid.
+
+        Raises:
+            StorageError: there is no memory for it.
         """
         block = self._held()
         if size <= block.size:
             return
-        larger = self._owner.make(size)
-        larger.view[: block.size] = block.view
+        larger = await self._owner.make(size)
+        try:
+            at = 0
+            while at < block.size:
+                part = block.view[at : at + COPY_BYTES]
+                larger.view[at : at + len(part)] = part
+                at += COPY_BYTES
+                await asyncio.sleep(0)
+        except BaseException:
+            self._owner.take_back(larger)
+            raise
         self._block = larger
         if block.size == self._owner.size:
             self._spare = block
@@ -139,7 +154,7 @@ class Segments:
         try:
             if size <= self.size and self._free:
                 return Segment(self, self._free.pop())
-            return Segment(self, await self._allocate(max(size, self.size)))
+            return Segment(self, await self.make(max(size, self.size)))
         except BaseException:
             self.free_place()
             raise
@@ -161,12 +176,6 @@ class Segments:
         while self._free:
             self._drop(self._free.pop())
 
-    def make(self, size: int) -> Block:
-        """New memory, here and now."""
-        block = self._kind(size)
-        self._bytes += size
-        return block
-
     def take_back(self, block: Block) -> None:
         if block.size == self.size and not self._closed:
             self._free.append(block)
@@ -181,7 +190,7 @@ class Segments:
                 return
         self._leased -= 1
 
-    async def _allocate(self, size: int) -> Block:
+    async def make(self, size: int) -> Block:
         """New memory, made in a thread: to fill 16 MB with pages takes milliseconds."""
         future: Future[Block] = self._threads.submit(self._kind, size)
         try:

@@ -26,7 +26,7 @@ class Memory:
         self.view = memoryview(bytearray(size))
         self._owner = owner
 
-    def grow(self, size):
+    async def grow(self, size):
         grown = memoryview(bytearray(size))
         grown[: len(self.view)] = self.view
         self.view = grown

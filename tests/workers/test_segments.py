@@ -110,9 +110,9 @@ async def test_a_larger_request_gets_memory_of_its_own_and_gives_it_back(segment
 async def test_growing_keeps_the_content_and_lasts_until_the_release(segments):
     segment = await segments.lease()
     segment.view[:] = b"x" * SIZE
-    segment.grow(3 * SIZE)
+    await segment.grow(3 * SIZE)
     segment.view[SIZE : SIZE + 1] = b"y"
-    segment.grow(4 * SIZE)
+    await segment.grow(4 * SIZE)
     assert bytes(segment.view[: SIZE + 1]) == b"x" * SIZE + b"y"
     segment.release()
     assert segments.stats().bytes == SIZE
@@ -151,7 +151,7 @@ async def test_workers_read_grown_and_reused_segments_alike():
         for number in range(20):
             content = os.urandom(SIZE * 2 if number % 3 == 0 else SIZE)
             segment = await pool.segments.lease()
-            segment.grow(len(content))
+            await segment.grow(len(content))
             segment.view[: len(content)] = content
             reply = await talk(pool, ECHO, "run", (), [[segment.range(0, len(content))]])
             segment.release()
