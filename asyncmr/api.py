@@ -62,6 +62,8 @@ class Engine:
         hash_key: int | None = None,
         **tuning: Any,
     ) -> None:
+        if os.name == "nt":
+            raise UsageError("asyncmr runs on Linux and macOS; on Windows use it inside WSL")
         from asyncmr.engines.local import LocalEngine
 
         if hash_key is not None:

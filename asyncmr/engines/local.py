@@ -51,7 +51,7 @@ class LocalEngine:
         hash_key: int = DEFAULT_SECRET,
         limits: Limits | None = None,
     ) -> None:
-        self.workers = len(os.sched_getaffinity(0)) if workers is None else workers
+        self.workers = _cpus() if workers is None else workers
         if self.workers < 1:
             raise UsageError(f"workers={workers} cannot run anything; give at least 1")
         if executor not in ("process", "thread", "inline"):
@@ -144,6 +144,11 @@ class LocalEngine:
                 scope.cancel()
             progress(flow.ledger.progress())
         return report
+
+
+def _cpus() -> int:
+    """How many CPUs this process may use; macOS knows only how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _size(memory: int | str) -> int:

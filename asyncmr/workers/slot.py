@@ -63,9 +63,7 @@ class ProcessSlot:
             MainGuardError: it came up inside a script without a main guard.
         """
         _preload(self._preload)
-        method = "spawn" if sys.platform == "win32" else "forkserver"
-        # mypy has no common type for contexts that are chosen at run time.
-        context: Any = multiprocessing.get_context(method)
+        context = multiprocessing.get_context("forkserver")
         executor = ProcessPoolExecutor(1, context, entry.start, (NICENESS,))
         self._executor = executor
         probe = self._probe
