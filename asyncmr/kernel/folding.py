@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from asyncmr.job import Columns, Fold, Pair
@@ -26,6 +26,18 @@ class FoldReduction:
         return {}
 
     def absorb(self, table: Table, pairs: list[Pair]) -> None:
+        self._take(table, pairs, pairs)
+
+    def gather(self, table: Table, run: Columns) -> None:
+        if not table:
+            table.update(zip(run.keys, run.values, strict=True))
+            if len(table) == len(run.keys):
+                return
+            table.clear()
+        self._take(table, zip(run.keys, run.values, strict=True), None)
+
+    def _take(self, table: Table, pairs: Iterable[Pair], batch: list[Pair] | None) -> None:
+        """Folds the pairs in. `batch`: the mapper's, which may be to blame for more than the fold can be."""
         fold, key = self._fold, None
         try:
             if self._adds:
@@ -42,29 +54,8 @@ class FoldReduction:
                     else:
                         table[key] = value
         except BaseException as error:
-            fail_in_table("fold", fold, pairs, key, error)
-
-    def gather(self, table: Table, run: Columns) -> None:
-        if not table:
-            table.update(zip(run.keys, run.values, strict=True))
-            if len(table) == len(run.keys):
-                return
-            table.clear()
-        fold, key = self._fold, None
-        try:
-            if self._adds:
-                for key, value in zip(run.keys, run.values, strict=True):
-                    if key in table:
-                        table[key] = table[key] + value
-                    else:
-                        table[key] = value
-            else:
-                for key, value in zip(run.keys, run.values, strict=True):
-                    if key in table:
-                        table[key] = fold(table[key], value)
-                    else:
-                        table[key] = value
-        except BaseException as error:
+            if batch is not None:
+                fail_in_table("fold", fold, batch, key, error)
             fail_on_key("fold", fold, key, error)
 
     def partials(self, table: Table) -> tuple[list[Any], list[Any], list[int] | None]:

@@ -25,7 +25,7 @@ STRETCH_KEYS = 8192
 class Feed(Protocol):
     """Rounds of buffers from the host."""
 
-    def ask(self, need: tuple[int, ...]) -> list[memoryview]:
+    def ask(self, wanted: tuple[int, ...]) -> list[memoryview]:
         """The next round, which should feed these runs."""
 
 

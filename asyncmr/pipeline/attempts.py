@@ -7,7 +7,7 @@ the user that raises is not tried again: it would raise again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -82,7 +82,7 @@ class Attempts:
         self,
         task: Task,
         feed: Callable[[], Feed],
-        outcome: Callable[[int], Awaitable[O]] | Callable[[int], O],
+        outcome: Callable[[int], O],
     ) -> Done[O]:
         """Runs `task` until an attempt succeeds. `feed` and `outcome` are made anew for each attempt.
 
@@ -93,9 +93,7 @@ class Attempts:
         attempt = 0
         while True:
             attempt += 1
-            made: Any = outcome(attempt)
-            if isinstance(made, Awaitable):
-                made = await made
+            made = outcome(attempt)
             try:
                 facts, counts = await self._once(task, feed(), made)
             except BaseException as error:
