@@ -8,7 +8,8 @@ from typing import Any
 
 from asyncmr.job import Encoder
 from asyncmr.kernel.formats import PairFormat
-from asyncmr.storage.runs import Block, BlockStore
+from asyncmr.storage.block import Block
+from asyncmr.storage.runs import BlockStore
 
 
 class StoredPart:

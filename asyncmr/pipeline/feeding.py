@@ -15,7 +15,8 @@ from asyncmr.job import Buffer as SourceBuffer
 from asyncmr.job import Split
 from asyncmr.kernel.merging import describe_round
 from asyncmr.pipeline.messages import Run
-from asyncmr.storage.runs import Block, BlockStore
+from asyncmr.storage.block import Block
+from asyncmr.storage.runs import BlockStore
 from asyncmr.workers import Buffer, Segment, Segments
 
 # Less than this goes through the worker's pipe, which is quicker than finding a shared buffer.
@@ -92,7 +93,7 @@ class RunFeed:
             if self._segment is None or at + block.size > len(self._segment.view):
                 buffers.append(await self._store.read(block))
                 continue
-            await self._store.read_into(block, self._segment.view[at : at + block.size])
+            await self._store.read_into([(block, 0)], self._segment.view[at : at + block.size])
             buffers.append(self._segment.range(at, block.size))
             at += block.size
             await asyncio.sleep(0)

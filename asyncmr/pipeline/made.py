@@ -7,7 +7,8 @@ from typing import Any
 from asyncmr.job import PartWriter, Sink
 from asyncmr.pipeline.attempts import Item
 from asyncmr.pipeline.messages import Run
-from asyncmr.storage.runs import Block, BlockStore
+from asyncmr.storage.block import Block
+from asyncmr.storage.runs import BlockStore
 
 
 class Made:

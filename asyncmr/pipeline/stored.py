@@ -9,7 +9,8 @@ from asyncmr.connectors.streamed import StoredPart
 from asyncmr.job import Buffers, SourceInfo, Split
 from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
-from asyncmr.storage.runs import Block, BlockStore
+from asyncmr.storage.block import Block
+from asyncmr.storage.runs import BlockStore
 
 
 class StoredParts:
@@ -47,11 +48,9 @@ class StoredParts:
             length = sum(block.size for block in blocks)
             buffer = await buffers.lease(length)
             try:
-                at = 0
+                await self._store.read_into([(block, 0) for block in blocks], buffer.view)
                 for block in blocks:
-                    await self._store.read_into(block, buffer.view[at : at + block.size])
                     self._store.free(block)
-                    at += block.size
             except BaseException:
                 buffer.release()
                 raise

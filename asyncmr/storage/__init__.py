@@ -4,11 +4,15 @@ budget.py      the bytes an engine may hold, and the jobs' shares of them
 sizes.py       sizes as people write them, and the default
 disk.py        file I/O off the event loop
 folder.py      private folders that a dead process leaves to the next one's sweep
-spill_file.py  one file of checksummed blocks
+spill.py       the way of blocks to disk
+spill_file.py  one file of blocks
+extents.py     pieces of spill files, read and checked
+block.py       bytes that wait together, cut into pieces
 runs.py        blocks that wait in memory or on disk
 epochs.py      the commit path
 """
 
+from asyncmr.storage.block import Block as Block
 from asyncmr.storage.budget import Budget as Budget
 from asyncmr.storage.budget import JobBudget as JobBudget
 from asyncmr.storage.disk import Disk as Disk
@@ -16,7 +20,6 @@ from asyncmr.storage.epochs import Epoch as Epoch
 from asyncmr.storage.epochs import EpochLog as EpochLog
 from asyncmr.storage.folder import SpillFolder as SpillFolder
 from asyncmr.storage.folder import sweep as sweep
-from asyncmr.storage.runs import Block as Block
 from asyncmr.storage.runs import BlockStore as BlockStore
 from asyncmr.storage.sizes import default_memory as default_memory
 from asyncmr.storage.sizes import parse_size as parse_size

@@ -28,8 +28,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Mode = Literal["rb", "r+b", "wb", "xb", "x+b"]
 
-BUFFERS_PER_WRITE = 512
-"""Buffers handed to one `pwritev`; Linux refuses more than 1,024 (IOV_MAX)."""
+BUFFERS_PER_CALL = 512
+"""Buffers handed to one `pwritev` or `preadv`; Linux refuses more than 1,024 (IOV_MAX)."""
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -181,17 +181,6 @@ class Disk:
         except OSError as error:
             raise translated(error, f"write {len(data):,} bytes to", path, len(data), raises) from error
 
-    async def write_at(self, handle: AsyncFileIO, buffers: Sequence[bytes], offset: int) -> None:
-        """Writes `buffers` one after the other from `offset` on, in one trip to a thread.
-
-        After a failure or a cancellation, what lies beyond `offset` is undefined.
-        """
-        size = sum(map(len, buffers))
-        try:
-            await self.run(_write_at, handle.fileno(), buffers, offset)
-        except OSError as error:
-            raise translated(error, f"write {size:,} bytes to", str(handle.name), size) from error
-
     async def close_file(self, handle: AsyncFileIO, *, raises: type[AsyncMRError] = StorageError) -> None:
         """Closes a file. Some file systems report a failed write only here."""
         try:
@@ -214,17 +203,44 @@ def _append(path: str, data: bytes) -> None:
             done += written
 
 
-def _write_at(fd: int, buffers: Sequence[bytes], offset: int) -> None:
-    for first in range(0, len(buffers), BUFFERS_PER_WRITE):
-        rest: list[Any] = list(buffers[first : first + BUFFERS_PER_WRITE])
-        left = sum(map(len, rest))
-        while left:
+def write_at(fd: int, buffers: Sequence[bytes], offset: int) -> None:
+    """Writes `buffers` one behind the other from `offset` on, however short the single writes come out.
+
+    Blocks. After a failure what lies beyond `offset` is undefined. Raises OSError.
+    """
+    for first in range(0, len(buffers), BUFFERS_PER_CALL):
+        rest: list[Any] = list(buffers[first : first + BUFFERS_PER_CALL])
+        while rest := [buffer for buffer in rest if len(buffer)]:
             written = os.pwritev(fd, rest, offset)
             if not written:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             offset += written
-            left -= written
-            while rest and written >= len(rest[0]):
-                written -= len(rest.pop(0))
-            if written:
-                rest[0] = memoryview(rest[0])[written:]
+            rest = _behind(rest, written)
+
+
+def read_at(fd: int, views: Sequence[memoryview], offset: int) -> int:
+    """Fills `views`, at most `BUFFERS_PER_CALL`, one behind the other from `offset` on.
+
+    Blocks. Returns the bytes read: fewer than there is room for where the file ends. Raises OSError.
+    """
+    rest: list[Any] = list(views)
+    done = 0
+    try:
+        while rest := [view for view in rest if len(view)]:
+            got = os.preadv(fd, rest, offset + done)
+            if not got:
+                break
+            done += got
+            rest = _behind(rest, got)
+    finally:
+        rest.clear()  # an error's traceback would keep what is left of the views, and so their buffer
+    return done
+
+
+def _behind(buffers: list[Any], done: int) -> list[Any]:
+    """What is left of `buffers` after their first `done` bytes."""
+    for number, buffer in enumerate(buffers):
+        if done < len(buffer):
+            return [memoryview(buffer)[done:], *buffers[number + 1 :]] if done else buffers[number:]
+        done -= len(buffer)
+    return []

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asyncmr.errors import InputError, OutputError, StorageError
-from asyncmr.storage.disk import Disk, finish
+from asyncmr.storage.disk import Disk, _behind, finish, read_at, write_at
 from tests.actors.until import turns
 
 
@@ -34,12 +36,22 @@ async def test_a_read_at_an_offset_leaves_the_position_alone(disk: Disk, tmp_pat
     await disk.close_file(handle)
 
 
-async def test_write_at_writes_many_buffers_in_order(disk: Disk, tmp_path: Path) -> None:
-    handle = await disk.open(str(tmp_path / "a"), "xb")
+def test_what_is_written_in_many_buffers_is_read_in_many_others(tmp_path: Path) -> None:
     pieces = [b"%d," % number * (number % 5) for number in range(3000)]  # more than one pwritev takes
-    await disk.write_at(handle, pieces, 2)
-    await disk.close_file(handle)
-    assert (tmp_path / "a").read_bytes() == b"\0\0" + b"".join(pieces)
+    whole = b"".join(pieces)
+    with (tmp_path / "a").open("x+b", buffering=0) as file:
+        write_at(file.fileno(), pieces, 2)
+        assert (tmp_path / "a").read_bytes() == b"\0\0" + whole
+        views = [memoryview(bytearray(size)) for size in (0, 5, 1000, 0, len(whole))]
+        assert read_at(file.fileno(), views, 2) == len(whole)
+        assert b"".join(views) == whole + bytes(1005)
+
+
+@given(st.lists(st.binary(max_size=4), max_size=6), st.data())
+def test_after_a_short_write_exactly_the_rest_is_left(buffers: list[bytes], data: st.DataObject) -> None:
+    whole = b"".join(buffers)
+    done = data.draw(st.integers(0, len(whole)))
+    assert b"".join(_behind(list(buffers), done)) == whole[done:]
 
 
 async def test_append_makes_the_file_and_adds_to_it(disk: Disk, tmp_path: Path) -> None:
@@ -143,7 +155,6 @@ async def test_a_full_disk_is_named_with_path_and_bytes(disk: Disk, small_disk: 
     handle = await disk.open(path, "xb")
     for writing in (
         disk.write_all(handle, bytes(6 << 20)),
-        disk.write_at(handle, [bytes(5 << 20), bytes(1 << 20)], 0),
         disk.append(path, bytes(6 << 20)),
     ):
         with pytest.raises(StorageError, match=r"6,291,456 bytes to .*big.*disk is full") as caught:

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import os
+import zlib
+from array import array
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from asyncmr.errors import CorruptRunError, StorageError
+from asyncmr.errors import StorageError
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.folder import SpillFolder
-from asyncmr.storage.spill_file import HEADER, SpillFile
-
-BLOCKS = [b"first block", b"", b"the second, and last, block"]
+from asyncmr.storage.spill_file import SpillFile, Written
 
 
 @pytest.fixture
@@ -23,66 +24,30 @@ async def spill_file(disk: Disk, tmp_path: Path) -> AsyncIterator[SpillFile]:
     folder.close()
 
 
-async def read_all(file: SpillFile, offsets: list[int]) -> list[bytes]:
-    return [await file.read(offset, len(block)) for offset, block in zip(offsets, BLOCKS, strict=True)]
-
-
-async def test_blocks_come_back_as_they_were(spill_file: SpillFile) -> None:
-    offsets = await spill_file.append(BLOCKS[:1]) + await spill_file.append(BLOCKS[1:])
-    assert await read_all(spill_file, offsets) == BLOCKS
-    buffer = bytearray(len(BLOCKS[2]))
-    await spill_file.read_into(offsets[2], memoryview(buffer))
-    assert buffer == BLOCKS[2]
-    assert spill_file.end == sum(map(len, BLOCKS)) + 3 * HEADER.size
+async def test_blocks_lie_one_behind_the_other_with_a_checksum_for_each_piece(spill_file: SpillFile) -> None:
+    blocks = [(b"one block", (9,)), (b"", (0,)), (b"three pieces", array("I", [5, 5, 12]))]
+    written = await spill_file.append(blocks[:1]) + await spill_file.append(blocks[1:])
+    assert Path(spill_file.path).read_bytes() == b"one blockthree pieces"
+    assert spill_file.end == 21
+    assert written == [
+        Written(offset, ends, array("I", [zlib.crc32(data[a:b]) for a, b in pairwise((0, *ends))]))
+        for offset, (data, ends) in zip((0, 9, 9), blocks, strict=True)
+    ]
 
 
 async def test_the_file_is_for_this_user_only(spill_file: SpillFile) -> None:
     assert os.stat(spill_file.path).st_mode & 0o777 == 0o600
 
 
-async def test_every_changed_byte_is_found(spill_file: SpillFile) -> None:
-    offsets = await spill_file.append(BLOCKS)
-    good = Path(spill_file.path).read_bytes()
-    for position in range(len(good)):
-        changed = bytearray(good)
-        changed[position] ^= 0x10
-        Path(spill_file.path).write_bytes(changed)
-        with pytest.raises(CorruptRunError, match="checksum"):
-            await read_all(spill_file, offsets)
-
-
-async def test_every_shortening_is_found(spill_file: SpillFile) -> None:
-    offsets = await spill_file.append(BLOCKS)
-    for length in reversed(range(spill_file.end)):
-        os.truncate(spill_file.path, length)
-        with pytest.raises(CorruptRunError, match="cut short"):
-            await read_all(spill_file, offsets)
-
-
-async def test_damage_is_named_with_path_and_offset_also_when_read_into(spill_file: SpillFile) -> None:
-    offsets = await spill_file.append(BLOCKS)
-    os.truncate(spill_file.path, spill_file.end - 1)
-    with pytest.raises(CorruptRunError, match=f"offset {offsets[2]} of '{spill_file.path}'") as caught:
-        await spill_file.read_into(offsets[2], memoryview(bytearray(len(BLOCKS[2]))))
-    assert (caught.value.path, caught.value.size) == (spill_file.path, len(BLOCKS[2]))
-
-
-async def test_a_block_in_the_place_of_another_is_found(spill_file: SpillFile) -> None:
-    """Each record is whole, but not the one that was asked for."""
-    offsets = await spill_file.append([b"a" * 100, b"b" * 90])
-    with pytest.raises(CorruptRunError):
-        await spill_file.read(offsets[1], 100)
-
-
 async def test_after_a_full_disk_the_file_is_as_it_was(disk: Disk, small_disk: Path) -> None:
     folder = SpillFolder(str(small_disk))
     file = await SpillFile.create(disk, folder)
-    before = await file.append([b"kept"])
-    with pytest.raises(StorageError, match="disk is full"):
-        await file.append([b"x" * (6 << 20)])
-    after = await file.append([b"next"])
-    assert after == [before[0] + HEADER.size + 4]
-    assert [await file.read(offset, 4) for offset in before + after] == [b"kept", b"next"]
+    await file.append([(b"kept", (4,))])
+    with pytest.raises(StorageError, match=r"6,291,456 bytes to .*disk is full") as caught:
+        await file.append([(bytes(6 << 20), (6 << 20,))])
+    assert (caught.value.path, caught.value.size) == (file.path, 6 << 20)
+    assert (await file.append([(b"next", (4,))]))[0].offset == 4
+    assert Path(file.path).read_bytes()[:8] == b"keptnext"
     await file.remove()
     folder.close()
 
