@@ -1,9 +1,8 @@
 """Blocks: columns of pairs as bytes.
 
-A run is what one map task, or one merge, made for one partition: pairs in the order of their place (or of
-their key, where the job sorts). It is cut into blocks, so that a merge never needs a whole run at once. A block of
-a run holds places, keys, values and, where a key may have several values, how many each has. A block of pairs
-holds keys and values only: results on their way to the next step, or to a caller.
+A run is what one map task, or one merge, made for one partition. A block of it holds keys, values and, where a
+key may have several values, how many each has; where runs are merged in the order of the hash, also the keys' places.
+A block of pairs holds keys and values only: results on their way to the next step, or to a caller.
 """
 
 from __future__ import annotations
@@ -22,12 +21,14 @@ _HEADER = struct.Struct("<IIQQQQccB")
 _NANS = 1
 _PAIRS = struct.Struct("<QIQQcc")
 
-BLOCK_BYTES = 1 << 20
-BLOCK_PAIRS = 65_536
+# A merge holds a block of each of its runs as Python objects, which take ten times as much.
+BLOCK_BYTES = 64 << 10
+BLOCK_PAIRS = 4096
 
 
 class Slice(NamedTuple):
-    """Consecutive pairs of one run. `places` is the order column: the keys themselves where the job sorts.
+    """Consecutive pairs of one run. `places` is the order column: the keys themselves where the job sorts, and empty
+    where the pairs lie in no order.
 
     `counts`: None when every key has exactly one value.
     """
@@ -51,9 +52,9 @@ class Slice(NamedTuple):
         )
 
 
-def encode_block(run: Slice, *, sorts: bool) -> bytes:
-    """One block of these pairs."""
-    places = b"" if sorts else array("d", run.places).tobytes()
+def encode_block(run: Slice, *, placed: bool) -> bytes:
+    """One block of these pairs; `placed`: with their places, which are floats."""
+    places = array("d", run.places).tobytes() if placed else b""
     counts = b"" if run.counts is None else array("I", run.counts).tobytes()
     key_tag, keys = encode_column(run.keys)
     value_tag, values = encode_column(run.values)
@@ -63,8 +64,18 @@ def encode_block(run: Slice, *, sorts: bool) -> bytes:
     return b"".join((header, places, counts, keys, values))
 
 
+def decode_blocks(data: memoryview) -> Iterator[Slice]:
+    """The pairs of blocks that lie one behind the other, block by block."""
+    at = 0
+    while at < len(data):
+        _, _, *lengths, _, _, _ = _HEADER.unpack_from(data, at)
+        end = at + _HEADER.size + sum(lengths)
+        yield decode_block(data[at:end])
+        at = end
+
+
 def decode_block(data: memoryview) -> Slice:
-    """The pairs of one block."""
+    """The pairs of one block. Without places, the keys stand for them."""
     n_keys, n_values, *lengths, key_tag, value_tag, flags = _HEADER.unpack_from(data)
     ends = list(accumulate(lengths, initial=_HEADER.size))
     places_data, counts_data, keys_data, values_data = (data[a:b] for a, b in pairwise(ends))
@@ -84,15 +95,15 @@ def decode_block(data: memoryview) -> Slice:
     return Slice(places, keys, decode_column(value_tag, values_data, n_values), counts)
 
 
-def cut_blocks(run: Slice, *, sorts: bool) -> Iterator[bytes]:
+def cut_blocks(run: Slice, *, placed: bool) -> Iterator[bytes]:
     """A run as blocks of at most twice `BLOCK_BYTES`, halved until they are; a key's piece may be larger alone."""
     if len(run.values) <= BLOCK_PAIRS or len(run.keys) == 1:
-        data = encode_block(run, sorts=sorts)
+        data = encode_block(run, placed=placed)
         if len(data) <= 2 * BLOCK_BYTES or len(run.keys) == 1:
             yield data
             return
     for half in run.cut(len(run.keys) // 2):
-        yield from cut_blocks(half, sorts=sorts)
+        yield from cut_blocks(half, placed=placed)
 
 
 def encode_pairs(keys: list[Any], values: list[Any]) -> bytes:

@@ -84,6 +84,11 @@ class KeyHasher:
         hashes = {kind: iter(self._hashes_of(kind, column)) for kind, column in columns.items()}
         return list(map(next, map(hashes.__getitem__, map(type, forms))))
 
+    def check(self, keys: list[Any], kinds: set[type]) -> None:
+        """Raises KeyTypeError as hashing these keys would. `kinds`: their types."""
+        if kinds != {str}:
+            plain_column(keys)
+
     def places(self, keys: list[Any], kinds: set[type] | None = None) -> list[float]:
         """The hash of each key as a float, from 0.0 to 2.0**64 inclusive: what runs are ordered by.
 

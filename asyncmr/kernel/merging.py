@@ -14,19 +14,13 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from asyncmr.kernel.blocks import Slice, decode_block
+from asyncmr.kernel.layout import Feed, Stretch
 
 # Grouping a few thousand keys at a time keeps their table in the processor's cache: half the time of one large table.
 STRETCH_KEYS = 8192
-
-
-class Feed(Protocol):
-    """Rounds of buffers from the host."""
-
-    def ask(self, wanted: tuple[int, ...]) -> list[memoryview]:
-        """The next round, which should feed these runs."""
 
 
 def describe_round(blocks: list[tuple[int, bool]]) -> bytes:
@@ -60,14 +54,6 @@ class _Run:
                 return
             self.slices.popleft()
             yield run
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Whole keys. `slices` in input order; `endless` if they are one place's, fed while they are read."""
-
-    slices: Iterator[Slice]
-    endless: bool = False
 
 
 class Merge:

@@ -1,21 +1,22 @@
 """Where a task's pairs go: into a table that is flushed as runs, or straight into encoded chunks.
 
-Both take batches and give items, `(meta, data)`. `meta` is `("run", partition, flush, pairs)` for a block of a
-run, and `("out", partition, pairs)` for a chunk of output. Where a table is flushed and a chunk ends depends on
-the pairs alone. Both can be put down as bytes in the middle of a split and taken up again in another worker.
+Both take batches and give items, `(meta, data)`. `meta` is `("runs", flush, shares, ends)` for pieces of runs,
+one behind the other, and `("out", partition)` for a chunk of output. Where a table is flushed and a chunk ends depends
+on the pairs alone. Both can be put down as bytes in the middle of a split and taken up again in another worker.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
 from asyncmr.job import Encoder, Pair, Reduction
-from asyncmr.kernel.blocks import Slice, cut_blocks, decode_block, decode_pairs, encode_block, encode_pairs
+from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_block, encode_pairs
 from asyncmr.kernel.failures import check_pairs
 from asyncmr.kernel.footprint import estimate_bytes
-from asyncmr.kernel.partitioning import Partitioning
+from asyncmr.kernel.layout import Layout
 
 Item = tuple[tuple[Any, ...], bytes]
 
@@ -23,7 +24,9 @@ SAMPLE = slice(None, None, 64)
 # Of small pairs every eighth batch is looked at; one look costs as much as mapping a hundred words.
 _EVERY = 8
 _LARGE = 1024
-TABLE_BYTES = 96 << 20
+TABLE_BYTES = 40 << 20
+# Pieces of runs leave together when they are this many bytes.
+PACK_BYTES = 1 << 20
 CHUNK_PAIRS = 8192
 CHUNK_BYTES = 4 << 20
 
@@ -78,49 +81,77 @@ class TableSize:
 
 
 class RunOutlet:
-    """Pairs into a table; the table, when it is full and at the end, into a sorted run for each partition."""
+    """Pairs into a table; the table, when it is full and at the end, into a run for each partition."""
 
-    def __init__(self, reduction: Reduction, partitioning: Partitioning, *, folds: bool) -> None:
+    def __init__(
+        self, reduction: Reduction, layout: Layout, *, folds: bool, table_bytes: int = TABLE_BYTES
+    ) -> None:
         self.reduction = reduction
-        self.partitioning = partitioning
+        self.layout = layout
         self.table = reduction.table()
         self.flushes = 0
         self.pairs_out = 0
+        self._table_bytes = table_bytes
         self._size = TableSize(folds=folds)
 
     def add(self, batch: list[Pair]) -> Iterator[Item]:
         """Takes a batch; gives the runs of the table if it is full and combining does not make room."""
         self.reduction.absorb(self.table, batch)
-        if self._size.add(batch, self.table) >= TABLE_BYTES:
+        if self._size.add(batch, self.table) >= self._table_bytes:
             if self.reduction.combines and not self.reduction.folds:
                 self.reduction.condense(self.table)
-                if self._size.condensed(self.table) < TABLE_BYTES // 8 * 7:
+                if self._size.condensed(self.table) < self._table_bytes // 8 * 7:
                     return
             yield from self.finish()
 
     def finish(self) -> Iterator[Item]:
         """The runs of what the table holds."""
-        for partition, run in self.partitioning.runs(self.reduction, self.table):
-            yield from self.blocks(partition, run)
-        self.table.clear()
+        pack = Pack(self.flushes)
+        for share, slices in self.layout.divided(self.reduction, self.table):
+            self.table.clear()  # the columns hold all of it by now
+            self.pairs_out += sum(len(part.values) for part in slices)
+            for piece in self.layout.encoded(slices):
+                yield from pack.add(share, piece)
+        yield from pack.finish()
         self.flushes += 1
         self._size.clear()
-
-    def blocks(self, partition: int, run: Slice) -> Iterator[Item]:
-        """One run as items."""
-        self.pairs_out += len(run.values)
-        for block in cut_blocks(run, sorts=self.partitioning.sorts):
-            yield ("run", partition, self.flushes), block
 
     def put_down(self) -> tuple[tuple[Any, ...], bytes]:
         """What `take_up` needs to go on: figures, and the table."""
         state = (self.flushes, self.pairs_out, self._size.state)
-        return state, encode_block(Slice((), *self.reduction.snapshot(self.table)), sorts=True)
+        return state, encode_block(Slice((), *self.reduction.snapshot(self.table)), placed=False)
 
     def take_up(self, state: tuple[Any, ...], data: memoryview) -> None:
         """Goes on where another worker put down."""
         self.flushes, self.pairs_out, self._size.state = state
         self.reduction.gather(self.table, decode_block(data))
+
+
+class Pack:
+    """Pieces of runs on their way to the host, some of them in one item. `flush`: which runs of the task they are."""
+
+    def __init__(self, flush: int) -> None:
+        self._flush = flush
+        self._shares: list[int] = []
+        self._ends: list[int] = []
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, share: int, piece: bytes) -> Iterator[Item]:
+        """Takes a piece; gives an item if there are enough."""
+        self._size += len(piece)
+        self._shares.append(share)
+        self._ends.append(self._size)
+        self._pieces.append(piece)
+        if self._size >= PACK_BYTES:
+            yield from self.finish()
+
+    def finish(self) -> Iterator[Item]:
+        """The item that has begun."""
+        if self._pieces:
+            numbers = array("I", self._shares).tobytes(), array("I", self._ends).tobytes()
+            yield ("runs", self._flush, *numbers), b"".join(self._pieces)
+            self._shares, self._ends, self._pieces, self._size = [], [], [], 0
 
 
 class ChunkOutlet:

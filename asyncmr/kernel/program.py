@@ -14,11 +14,9 @@ from typing import Any
 from asyncmr.job import Decoder, Encoder, Mapper, Pair, Reduction
 from asyncmr.kernel.blocks import Slice, decode_pairs, encode_pairs
 from asyncmr.kernel.failures import UserFailure, check_pairs
+from asyncmr.kernel.layout import Feed, Layout, Stretch, gathered, tables_of
 from asyncmr.kernel.mapping import BATCH, Mapping
-from asyncmr.kernel.merging import Feed, Merge
-from asyncmr.kernel.ordering import order_of_keys
-from asyncmr.kernel.outlets import ChunkOutlet, Item, RunOutlet
-from asyncmr.kernel.partitioning import Partitioning
+from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, Item, Pack, RunOutlet
 
 Facts = dict[str, Any]
 Task = Generator[Item, None, Facts]
@@ -37,13 +35,15 @@ class StepProgram:
         decoder: Decoder,
         encoder: Encoder,
         reduction: Reduction | None = None,
-        partitioning: Partitioning | None = None,
+        layout: Layout | None = None,
+        table_bytes: int = TABLE_BYTES,
     ) -> None:
         self._mapper = mapper
         self._decoder = decoder
         self._encoder = encoder
         self._reduction = reduction
-        self._partitioning = partitioning
+        self._layout = layout
+        self._table_bytes = table_bytes
 
     def map(self, argument: tuple[int, bool, bool], feed: Feed) -> Task:
         """A whole split, fed as one buffer. `argument`: the split's index, whether to stop at slow records,
@@ -99,70 +99,76 @@ class StepProgram:
         yield from outlet.finish()
         return {"pairs_out": outlet.pairs_out}
 
-    def combine(self, argument: tuple[int], feed: Feed) -> Task:
-        """Merges neighbouring runs of a partition into one."""
-        reduction, partitioning = self._shuffle()
-        outlet = RunOutlet(reduction, partitioning, folds=reduction.combines)
-        pairs = 0
-        for stretch in Merge(feed).stretches():
-            table = reduction.table()
-            for run in stretch.slices:
-                pairs += len(run.values)
-                reduction.gather(table, run)
-            for partition, run in partitioning.runs(reduction, table):
-                yield from outlet.blocks(partition, run)
-        return {"pairs": pairs, "pairs_out": outlet.pairs_out}
-
-    def reduce(self, argument: tuple[int], feed: Feed) -> Task:
-        """Reduces one partition from its runs."""
-        reduction, partitioning = self._shuffle()
-        outlet = ChunkOutlet(self._encoder, argument[0], role="reducer")
+    def combine(self, argument: tuple[int, bool], feed: Feed) -> Task:
+        """Merges neighbouring runs of a partition into one. `argument`: its first share, and whether it is refined."""
+        first, refined = argument
+        reduction, layout = self._shuffle(refined)
         counted = [0]
-        for stretch in Merge(feed).stretches():
-            slices = _counting(stretch.slices, counted)
+        stretches = _counting(layout.stretches(feed, reduction), counted)
+        written = [0]
+        yield from _packed(first, layout.written(_combined(stretches, reduction, written)))
+        return {"pairs": counted[0], "pairs_out": written[0]}
+
+    def refine(self, argument: tuple[int], feed: Feed) -> Task:
+        """Makes one sorted run of some runs of a share that is too large to be reduced at once. `argument`: the share
+        that the run is said to be of."""
+        reduction, layout = self._shuffle()
+        counted, written = [0], [0]
+        stretches = _counting(layout.stretches(feed, reduction), counted)
+        yield from _packed(argument[0], layout.fine.written(_combined(stretches, reduction, written)))
+        return {"pairs": counted[0], "pairs_out": written[0]}
+
+    def reduce(self, argument: tuple[int, bool], feed: Feed) -> Task:
+        """Reduces one partition from its runs. `argument`: the partition, and whether its runs are refined."""
+        partition, refined = argument
+        reduction, layout = self._shuffle(refined)
+        outlet = ChunkOutlet(self._encoder, partition, role="reducer")
+        counted = [0]
+        for stretch in _counting(layout.stretches(feed, reduction), counted):
             if stretch.endless:
-                results = reduction.stream(slices)
+                results = reduction.stream(stretch.slices)
             else:
-                table = reduction.table()
-                keys = _whole_keys(list(slices), reduction, table, sorts=partitioning.sorts)
-                results = reduction.results(keys, table)
+                table = gathered(reduction, stretch.slices)
+                results = reduction.results(layout.ordered(list(table)), table)
             yield from _output(results, outlet)
         yield from outlet.finish()
         return {"pairs": counted[0], "pairs_out": outlet.pairs_out}
 
     def _fuse(self, outlet: RunOutlet) -> Task:
         """Reduces what the table holds, or gives it as runs from the partition on at which that takes long."""
-        reduction, partitioning = self._shuffle()
+        reduction, layout = self._shuffle()
         began = perf_counter()
-        pairs_out = results = 0
-        for partition, run in partitioning.runs(reduction, outlet.table):
+        pairs_out = reduced = results = 0
+        pack = Pack(outlet.flushes)
+        for share, slices in layout.divided(reduction, outlet.table):  # a small input has a share a partition
+            pairs_out += sum(len(part.values) for part in slices)
             if perf_counter() - began > _FUSED_SECONDS:
-                yield from outlet.blocks(partition, run)
+                for piece in layout.encoded(slices):
+                    yield from pack.add(share, piece)
                 continue
-            table = reduction.table()
-            reduction.gather(table, run)
-            chunk = ChunkOutlet(self._encoder, partition, role="reducer")
-            keys = run.keys if len(table) == len(run.keys) else list(table)
+            table = gathered(reduction, slices)
+            chunk = ChunkOutlet(self._encoder, share, role="reducer")
             try:
-                yield from _output(reduction.results(keys, table), chunk)
+                yield from _output(reduction.results(layout.ordered(list(table)), table), chunk)
                 yield from chunk.finish()
             except UserFailure as failure:
                 failure.facts["stage"] = "reduce"
                 raise
-            pairs_out += len(run.values)
+            reduced = pairs_out
             results += chunk.pairs_out
-        return {"pairs_out": outlet.pairs_out + pairs_out, "reduced": pairs_out, "results": results}
+        yield from pack.finish()
+        return {"pairs_out": pairs_out, "reduced": reduced, "results": results}
 
     def _outlet(self, index: int) -> RunOutlet | ChunkOutlet:
         if self._reduction is None:
             return ChunkOutlet(self._encoder, index, role="mapper")
-        reduction, partitioning = self._shuffle()
-        return RunOutlet(reduction, partitioning, folds=reduction.folds)
+        reduction, layout = self._shuffle()
+        return RunOutlet(reduction, layout, folds=reduction.folds, table_bytes=self._table_bytes)
 
-    def _shuffle(self) -> tuple[Reduction, Partitioning]:
-        if self._reduction is None or self._partitioning is None:
+    def _shuffle(self, refined: bool = False) -> tuple[Reduction, Layout]:
+        if self._reduction is None or self._layout is None:
             raise RuntimeError("a step that only maps was asked to shuffle")
-        return self._reduction, self._partitioning
+        return self._reduction, self._layout.fine if refined else self._layout
 
 
 def _pairs_of(shares: list[memoryview]) -> Iterator[Pair]:
@@ -170,27 +176,34 @@ def _pairs_of(shares: list[memoryview]) -> Iterator[Pair]:
         yield from zip(*decode_pairs(share), strict=True)
 
 
-def _counting(slices: Iterator[Slice], counted: list[int]) -> Iterator[Slice]:
-    for run in slices:
-        counted[0] += len(run.values)
-        yield run
+def _counting(stretches: Iterator[Stretch], counted: list[int]) -> Iterator[Stretch]:
+    """The same stretches; counts the pairs of what is read of them."""
+
+    def counting(slices: Iterator[Slice]) -> Iterator[Slice]:
+        for run in slices:
+            counted[0] += len(run.values)
+            yield run
+
+    for stretch in stretches:
+        yield Stretch(counting(stretch.slices), stretch.endless, stretch.bucket)
 
 
-def _whole_keys(
-    slices: list[Slice], reduction: Reduction, table: dict[Any, Any], *, sorts: bool
-) -> list[Any]:
-    """Gathers the slices into the table; its keys in order, those of one place by first appearance."""
-    for run in slices:
-        reduction.gather(table, run)
-    if len(slices) == 1:
-        return list(table)
-    if sorts:
-        keys = list(table)
-        return [keys[index] for index in order_of_keys(keys)]
-    places: dict[Any, float] = {}
-    for run in slices:
-        places.update(zip(run.keys, run.places, strict=True))
-    return sorted(table, key=places.__getitem__)
+def _combined(
+    stretches: Iterator[Stretch], reduction: Reduction, written: list[int]
+) -> Iterator[tuple[int, Slice]]:
+    """The partials of whole keys, bucket by bucket; counts them."""
+    for stretch in stretches:
+        for table in tables_of(stretch, reduction):
+            columns = Slice((), *reduction.partials(table))
+            written[0] += len(columns.values)
+            yield stretch.bucket, columns
+
+
+def _packed(first: int, pieces: Iterator[tuple[int, bytes]]) -> Iterator[Item]:
+    pack = Pack(0)
+    for share, piece in pieces:
+        yield from pack.add(first + share, piece)
+    yield from pack.finish()
 
 
 def _output(results: Iterator[Pair], outlet: ChunkOutlet) -> Iterator[Item]:

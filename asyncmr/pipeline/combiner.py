@@ -1,24 +1,28 @@
-"""The third stage: merges the runs of neighbouring splits, so that less has to wait and less is reduced.
+"""The third stage: merges the runs of neighbouring splits where their partial results are large.
 
-Every 16 neighbours are merged, partition by partition, as soon as all of them are mapped. Which runs are merged
-follows from the numbers of their splits and from how much was combined while they were mapped, never from what
+To merge a few small partial results of many keys costs more than to reduce them one by one in the end. Large ones
+are merged in a tree, in parallel, as soon as 16 neighbours are mapped, so that no reducer has all of that work at
+the end. Which runs are merged follows from the numbers and sizes of what was made of their splits, never from what
 happened to be ready: partial results group the same way in every run of the job.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
+from itertools import groupby
 
 from asyncmr.actors import Actor, TaskScope
 from asyncmr.pipeline.attempts import Task
 from asyncmr.pipeline.context import StepContext
-from asyncmr.pipeline.messages import HANDLE, Mapped, Run
+from asyncmr.pipeline.messages import HANDLE, Mapped, Pieces, Run
+from asyncmr.pipeline.shelf import Shelf
 
 # Where combining within the splits left more than this of the pairs, keys hardly repeat and merging cannot pay.
 _WORTHWHILE = 0.9
 
 
-class Combiner(Actor[Mapped, Run]):
+class Combiner(Actor[Mapped, Pieces]):
     """Passes runs on; those of a whole group of neighbours merged, if that pays."""
 
     def __init__(self, context: StepContext, *, combines: bool) -> None:
@@ -41,42 +45,58 @@ class Combiner(Actor[Mapped, Run]):
             return
         del self._groups[number]
         group.sort(key=lambda mapped: mapped.split)
-        pairs = sum(mapped.pairs for mapped in group)
-        if sum(mapped.pairs_out for mapped in group) > _WORTHWHILE * pairs:
-            await self._pass_on(group)
-        else:
+        if self._pays(group):
             await self._merge_all(group)
+        else:
+            await self._pass_on(group)
 
     async def finish(self) -> None:
         for group in self._groups.values():
             await self._pass_on(group)
 
+    def _pays(self, group: list[Mapped]) -> bool:
+        pairs = sum(mapped.pairs for mapped in group)
+        left = sum(mapped.pairs_out for mapped in group)
+        size = sum(pieces.size for mapped in group for pieces in mapped.stored)
+        return left <= _WORTHWHILE * pairs and size >= self._context.limits.large_partial * left
+
     async def _pass_on(self, group: list[Mapped]) -> None:
         for mapped in group:
-            for run in mapped.runs:
-                await self.emit(run, HANDLE)
+            for pieces in mapped.stored:
+                await self.emit(pieces, HANDLE)
 
     async def _merge_all(self, group: list[Mapped]) -> None:
-        partitions: defaultdict[int, list[Run]] = defaultdict(list)
-        for mapped in group:
-            for run in mapped.runs:
-                partitions[run.partition].append(run)
-        waiting = iter(sorted(partitions.items()))
+        shelf = Shelf(pieces for mapped in group for pieces in mapped.stored)
+        partitions = groupby(shelf.shares(), lambda share: share // self._context.shares)
+        waiting = iter(
+            [(index, [(share, shelf.take(share)) for share in some]) for index, some in partitions]
+        )
 
         async def lane() -> None:
-            for partition, runs in waiting:
-                if len(runs) == 1:
-                    await self.emit(runs[0], HANDLE)
-                else:
-                    await self._merge(group[0].split, partition, runs)
+            for partition, shares in waiting:
+                await self._merge(group[0].split, partition, shares)
 
         async with TaskScope() as scope:
             for number in range(self._context.workers):
                 scope.spawn(lane, name=f"{self.name}.merge[{number}]")
 
-    async def _merge(self, split: int, partition: int, runs: list[Run]) -> None:
+    async def _merge(self, split: int, partition: int, shares: list[tuple[int, tuple[Run, ...]]]) -> None:
+        context, first = self._context, partition * self._context.shares
+        sizes = [sum(run.size for run in runs) for _, runs in shares]
+        alone = all(len(runs) == 1 for _, runs in shares)
+        if alone or (not context.sorts and max(sizes) > context.limits.whole):
+            for share, runs in shares:
+                for run in runs:
+                    for block, number in run.pieces:
+                        piece = Pieces(run.rank, block, array("I", [share]), array("I", [number]))
+                        await self.emit(piece, HANDLE)
+            return
         title = f"partition {partition} of splits {split} and following"
         number, self._merges = self._merges, self._merges + 1
-        made = await self._context.merge(Task(self._stage, title, "combine", (partition,)), number, runs)
-        for merged in made.runs(split):
+        task = Task(self._stage, title, "combine", (first, context.sorts))
+        if context.sorts:
+            made = await context.merge(task, number, shares[0][1])
+        else:
+            made = await context.gather(task, number, [(share - first, runs) for share, runs in shares])
+        for merged in made.stored(split):
             await self.emit(merged, HANDLE)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from asyncmr.job import Sink
 from asyncmr.pipeline.attempts import Attempts, Task
-from asyncmr.pipeline.feeding import RunFeed, kept, lease_for
+from asyncmr.pipeline.feeding import Feed, RunFeed, ShareFeed, kept, lease_for
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.made import Made
@@ -17,7 +18,9 @@ from asyncmr.storage.runs import BlockStore
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """One step of one job. `prefix` sets its stages apart in the report of a chain."""
+    """One step of one job. `prefix` sets its stages apart in the report of a chain; `sorts`: its runs are sorted;
+    `shares`: how many each of its partitions has.
+    """
 
     attempts: Attempts
     store: BlockStore
@@ -25,6 +28,8 @@ class StepContext:
     ledger: Ledger
     limits: Limits
     prefix: str
+    sorts: bool
+    shares: int
 
     @property
     def workers(self) -> int:
@@ -35,10 +40,25 @@ class StepContext:
         """What one attempt of a task makes."""
         return Made(self.store, self.sink, attempt)
 
+    async def gather(self, task: Task, number: int, shares: Sequence[tuple[int, Sequence[Run]]]) -> Made:
+        """Runs a task over shares of a partition, a few shares at a time, each with all of its runs."""
+        sizes = [sum(run.size for run in runs) for _, runs in shares]
+        # No more than the largest share, or what a segment holds anyway.
+        room = min(sum(sizes), max(*sizes, self.limits.split))
+        with kept(await lease_for(room, self.attempts.pool.segments)) as segment:
+            feed = partial(ShareFeed, shares, self.store, segment)
+            return await self._commit(task, number, feed, [run for _, runs in shares for run in runs])
+
     async def merge(self, task: Task, number: int, runs: Sequence[Run]) -> Made:
-        """Runs a task over these runs, commits it as task `number` of its stage, and frees the runs."""
-        with kept(await lease_for(runs, self.attempts.pool.segments, self.limits.round)) as segment:
-            done = await self.attempts.run(task, lambda: RunFeed(runs, self.store, segment), self.made)
+        """Runs a task over sorted runs, a bit of each at a time."""
+        room = min(sum(run.size for run in runs), self.limits.round)
+        with kept(await lease_for(room, self.attempts.pool.segments)) as segment:
+            feed = partial(RunFeed, runs, self.store, segment, self.limits.round)
+            return await self._commit(task, number, feed, runs)
+
+    async def _commit(self, task: Task, number: int, feed: Callable[[], Feed], runs: Sequence[Run]) -> Made:
+        """Runs a task, commits it as task `number` of its stage, and frees the runs that it read."""
+        done = await self.attempts.run(task, feed, self.made)
         self.ledger.commit(
             task.stage,
             number,
@@ -50,6 +70,6 @@ class StepContext:
             bytes_out=done.outcome.bytes_out,
         )
         for run in runs:
-            for block in run.blocks:
-                self.store.free(block)
+            for block, piece in run.pieces:
+                self.store.free(block, piece)
         return done.outcome

@@ -6,16 +6,17 @@ worker is therefore never held while somebody waits for a buffer, and the two ca
 
 from __future__ import annotations
 
-import asyncio
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice, pairwise
 from typing import Protocol
 
 from asyncmr.job import Buffer as SourceBuffer
 from asyncmr.job import Split
+from asyncmr.kernel.buckets import describe_shares
 from asyncmr.kernel.merging import describe_round
-from asyncmr.pipeline.messages import Run
-from asyncmr.storage.block import Block
+from asyncmr.pipeline.messages import Piece, Run
 from asyncmr.storage.runs import BlockStore
 from asyncmr.workers import Buffer, Segment, Segments
 
@@ -71,48 +72,86 @@ class PrivateBuffers:
         return _PrivateBuffer(size)
 
 
-class RunFeed:
-    """Feeds the runs of a partition block by block, as its merge asks for them.
+class ShareFeed:
+    """Feeds shares of a partition, each with all of its runs; as many in a round as find room, one at least."""
 
-    A round holds at most the buffer's size; every wanted run gets an equal share of it, and at least one block.
-    """
-
-    def __init__(self, runs: Sequence[Run], store: BlockStore, segment: Segment | None) -> None:
+    def __init__(
+        self, shares: Sequence[tuple[int, Sequence[Run]]], store: BlockStore, segment: Segment | None
+    ) -> None:
+        self._waiting = deque(shares)
         self._store = store
         self._segment = segment
-        self._waiting = [list(reversed(run.blocks)) for run in runs]
-        self._room = PIPE_BYTES if segment is None else len(segment.view)
 
     async def round(self, wanted: Sequence[int]) -> tuple[list[Buffer], bool]:
-        numbers = wanted or range(len(self._waiting))
-        blocks = list(self._choose(numbers))
-        described = [(number, not rest) for number, _, rest in blocks]
-        buffers: list[Buffer] = [describe_round(described)]
-        at = 0
-        for _, block, _ in blocks:
-            if self._segment is None or at + block.size > len(self._segment.view):
-                buffers.append(await self._store.read(block))
-                continue
-            await self._store.read_into([(block, 0)], self._segment.view[at : at + block.size])
-            buffers.append(self._segment.range(at, block.size))
-            at += block.size
-            await asyncio.sleep(0)
+        room = PIPE_BYTES if self._segment is None else len(self._segment.view)
+        pieces: list[Piece] = []
+        counts: list[tuple[int, int]] = []
+        size = 0
+        while self._waiting:
+            number, runs = self._waiting[0]
+            more = sum(run.size for run in runs)
+            if pieces and size + more > room:
+                break
+            self._waiting.popleft()
+            size += more
+            some = [piece for run in runs for piece in run.pieces]
+            counts.append((number, len(some)))
+            pieces += some
+        if self._segment is None:
+            data = bytearray(size)
+            ends = await self._store.read_into(pieces, memoryview(data))
+            buffer: Buffer = bytes(data)
+        else:
+            ends = await self._store.read_into(pieces, self._segment.view)
+            buffer = self._segment.range(0, size)
+        each = iter(ends)
+        described = [(number, list(islice(each, count))) for number, count in counts]
+        return [describe_shares(described, last=not self._waiting), buffer], not self._waiting
+
+
+class RunFeed:
+    """Feeds sorted runs piece by piece, as their merge asks for them.
+
+    A round holds at most `room` bytes; every wanted run gets an equal share of them, and at least one piece.
+    """
+
+    def __init__(self, runs: Sequence[Run], store: BlockStore, segment: Segment | None, room: int) -> None:
+        self._store = store
+        self._segment = segment
+        self._waiting = [list(reversed(run.pieces)) for run in runs]
+        self._room = room
+
+    async def round(self, wanted: Sequence[int]) -> tuple[list[Buffer], bool]:
+        chosen = list(self._choose(wanted or range(len(self._waiting))))
+        buffers: list[Buffer] = [describe_round([(number, not left) for number, _, left in chosen])]
+        shared: list[Piece] = []
+        size = 0
+        for _, (block, number), _ in chosen:
+            size += block.piece_size(number)
+            if self._segment is None or size > len(self._segment.view):
+                break
+            shared.append((block, number))
+        if self._segment is not None and shared:
+            ends = await self._store.read_into(shared, self._segment.view)
+            buffers += [self._segment.range(a, b - a) for a, b in pairwise([0, *ends])]
+        for _, (block, number), _ in chosen[len(shared) :]:
+            buffers.append(await self._store.read(block, number))
         return buffers, not any(self._waiting)
 
-    def _choose(self, numbers: Sequence[int]) -> Iterator[tuple[int, Block, int]]:
-        """`(run, block, blocks left behind it)`, run by run."""
+    def _choose(self, numbers: Sequence[int]) -> Iterator[tuple[int, Piece, int]]:
+        """`(run, piece, pieces left behind it)`, run by run."""
         share = self._room // len(numbers)
-        total = sum(block.size for waiting in self._waiting for block in waiting)
-        if total <= self._room:
-            numbers, share = range(len(self._waiting)), total
         for number in numbers:
             waiting, room = self._waiting[number], share
-            while waiting and (room == share or waiting[-1].size <= room):
-                block = waiting.pop()
-                room -= block.size
-                yield number, block, len(waiting)
-                if room == share:  # an empty block would be taken for ever
-                    room -= 1
+            while waiting and (room == share or _size(waiting[-1]) <= room):
+                piece = waiting.pop()
+                room -= _size(piece)
+                yield number, piece, len(waiting)
+
+
+def _size(piece: Piece) -> int:
+    block, number = piece
+    return block.piece_size(number)
 
 
 @contextmanager
@@ -125,9 +164,6 @@ def kept(segment: Segment | None) -> Iterator[Segment | None]:
             segment.release()
 
 
-async def lease_for(runs: Sequence[Run], segments: Segments, room: int) -> Segment | None:
-    """A shared buffer to feed these runs through; None when they fit the pipe."""
-    size = sum(run.size for run in runs)
-    if size <= PIPE_BYTES:
-        return None
-    return await segments.lease(min(size, room))
+async def lease_for(size: int, segments: Segments) -> Segment | None:
+    """A shared buffer of this many bytes to feed through; None when they fit the pipe."""
+    return None if size <= PIPE_BYTES else await segments.lease(size)

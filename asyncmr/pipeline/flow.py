@@ -26,10 +26,13 @@ from asyncmr.actors import Crew, TaskScope, open_channel
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import UsageError
 from asyncmr.job import Job, Sink, Source, SourceInfo, Split, Step
+from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.hashing import KeyHasher
+from asyncmr.kernel.layout import Layout
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.program import StepProgram
 from asyncmr.kernel.reductions import reduction_of
+from asyncmr.kernel.sorted_runs import SortedLayout
 from asyncmr.pipeline.attempts import Attempts
 from asyncmr.pipeline.combiner import Combiner
 from asyncmr.pipeline.context import StepContext
@@ -37,9 +40,10 @@ from asyncmr.pipeline.feeding import PrivateBuffers
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.mapper import Mapper, OnlyMapper, SplitMapper
-from asyncmr.pipeline.messages import Mapped, Part, Partition, Run
+from asyncmr.pipeline.messages import Mapped, Part, Partition, Pieces
 from asyncmr.pipeline.programs import Programs
 from asyncmr.pipeline.reducer import Reducer
+from asyncmr.pipeline.shelf import Shelf
 from asyncmr.pipeline.shuffler import Shuffler
 from asyncmr.pipeline.sink import SinkActor
 from asyncmr.pipeline.source import SourceActor
@@ -116,18 +120,25 @@ class _StepFlow:
         self._prefix = prefix
         reduction = reduction_of(step)
         self._partitions = step.partitions or resources.limits.partitions(info.bytes)
+        limits = resources.limits
+        self._shares = 1 if step.sort or self._small else limits.shares(info.bytes, self._partitions)
         partitioning = Partitioning(
-            self._partitions, partitioner=step.partitioner, sorts=step.sort, hasher=resources.hasher
+            self._partitions, shares=self._shares, partitioner=step.partitioner, hasher=resources.hasher
         )
+        buckets = limits.buckets(info.bytes, self._partitions * self._shares)
+        layout: Layout = BucketLayout(partitioning, buckets, bucket_bytes=limits.bucket)
+        if step.sort:
+            layout = SortedLayout(partitioning, by_key=True)
         program = resources.programs.of(
             flow._job,
-            (prefix, source.decoder, sink.encoder, self._partitions),
+            (prefix, source.decoder, sink.encoder, self._partitions, self._shares, buckets),
             lambda: StepProgram(
                 mapper=step.mapper,
                 decoder=source.decoder,
                 encoder=sink.encoder,
                 reduction=reduction,
-                partitioning=None if reduction is None else partitioning,
+                layout=None if reduction is None else layout,
+                table_bytes=limits.table,
             ),
         )
         attempts = Attempts(
@@ -139,7 +150,9 @@ class _StepFlow:
             timeout=resources.timeout,
             line_number=partial(line_number, resources.disk),
         )
-        context = StepContext(attempts, resources.store, sink, flow.ledger, resources.limits, prefix)
+        context = StepContext(
+            attempts, resources.store, sink, flow.ledger, limits, prefix, sorts=step.sort, shares=self._shares
+        )
         combines = reduction is not None and reduction.combines
         self._mapper = SplitMapper(context, shuffles=step.shuffles, combines=combines, total=info.bytes)
         self._combiner = Combiner(context, combines=combines)
@@ -160,17 +173,19 @@ class _StepFlow:
                 crew.add(OnlyMapper(self._mapper).connect(inbox=splits_in, outbox=parts_out))
             else:
                 mapped_out, mapped_in = open_channel("mapped", _RUNS, Mapped)
-                runs_out, runs_in = open_channel("runs", _RUNS, Run)
+                runs_out, runs_in = open_channel("runs", _RUNS, Pieces)
                 partitions_out, partitions_in = open_channel("partitions", _PARTS, Partition)
                 crew.add(Mapper(self._mapper).connect(inbox=splits_in, outbox=mapped_out))
                 crew.add(self._combiner.connect(inbox=mapped_in, outbox=runs_out))
-                crew.add(Shuffler(self._partitions).connect(inbox=runs_in, outbox=partitions_out))
+                crew.add(
+                    Shuffler(self._partitions, self._shares).connect(inbox=runs_in, outbox=partitions_out)
+                )
                 crew.add(self._reducer.connect(inbox=partitions_in, outbox=parts_out))
             crew.add(SinkActor(self._sink).connect(inbox=parts_in))
 
     async def _run_small(self) -> None:
         """One task for the whole input; what it left unreduced, because that takes long, goes to all workers."""
-        runs: dict[int, list[Run]] = {}
+        stored: tuple[Pieces, ...] = ()
         done: set[int] = set()
         async with aclosing(self._source.splits(PrivateBuffers())) as splits:
             split = await anext(splits, None)
@@ -185,19 +200,19 @@ class _StepFlow:
                 for part in parts:
                     done.add(part.index)
                     await self._sink.accept(part.index, part.writer)
-                for run in mapped.runs:
-                    runs.setdefault(run.partition, []).append(run)
+                stored = mapped.stored
                 if mapped.reduced:
                     self._reducer.commit_fused(mapped)
         if self._shuffles:
+            shelf = Shelf(stored)
             waiting = iter([index for index in range(self._partitions) if index not in done])
 
             async def lane() -> None:
                 for index in waiting:
-                    part = await self._reducer.reduce(Partition(index, tuple(runs.get(index, ()))))
+                    part = await self._reducer.reduce(Partition(index, (shelf.take(index),)))
                     await self._sink.accept(part.index, part.writer)
 
-            if len(runs) < 2:
+            if not stored:
                 await lane()
                 return
             async with TaskScope() as scope:

@@ -9,33 +9,54 @@ from asyncmr.errors import MemoryBudgetError
 
 MIB = 1 << 20
 
+# Each bucket gets the pairs of about this much input: some ten thousand words, whose table stays in the cache.
+_BUCKET = MIB // 2
+_BUCKETS = 8
+# More buckets than this would each get too few of a split's pairs to be worth a block of their own.
+_ALL_BUCKETS = 4096
+# How many pieces of runs the host can keep account of, at some 12 bytes each.
+_PIECES = 1 << 22
+
 # What one worker takes beside its input: its interpreter, which shares most pages with the others, and its tables.
-_WORKER = 96 * MIB
-_LEAST_SHUFFLE = 16 * MIB
+_WORKER = 72 * MIB
+# What the engine adds to the host, and the processes that start and watch the workers.
+_HOST = 40 * MIB
+_LEAST_SHUFFLE = 8 * MIB
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Sizes in bytes.
 
-    `split`, `fused` and `fan_in` decide how values are grouped, so they are constants: a result must not depend
-    on the memory given. `split`: a mapper's unit of work. `fused`: the largest input that one task maps and
-    reduces. `fan_in`: how many neighbouring map outputs the combiner merges. `round`: what is fed to a merge at
-    once. `shuffle`: what may wait in memory between the stages; the rest waits on disk.
+    All but `shuffle` decide how values are grouped, so they are constants: a result must not depend on the memory
+    given. `split`: a mapper's unit of work. `fused`: the largest input that one task maps and reduces. `table`: what a
+    mapper's table may take before it is flushed. `fan_in`: how many neighbouring map outputs the combiner merges,
+    if their partial results take `large_partial` bytes each. `share`: how much input there is for each share of a
+    partition. `whole`: the largest share, encoded, that is reduced at once. `bucket`: the largest part of it that is
+    gathered at once. Of sorted runs `merged` are merged at once, fed `round` bytes at a time.
+
+    `shuffle`: what may wait in memory between the stages; the rest waits on disk.
 
     A shuffle has a partition for each `partition` bytes of input, but `least_partitions`, so that reducers
     which are slow on little input find workers; one if there is only a `little`.
     """
 
-    split: int = 16 * MIB
+    split: int = 8 * MIB
     fused: int = 256 * 1024
+    table: int = 40 * MIB
     fan_in: int = 16
-    round: int = 16 * MIB
+    large_partial: int = 512
+    share: int = 4 * MIB
+    whole: int = 8 * MIB
+    bucket: int = 2 * MIB
+    round: int = 4 * MIB
+    merged: int = 64
     shuffle: int = 256 * MIB
     partition: int = 16 * MIB
     little: int = 4096
     least_partitions: int = 8
     unknown_partitions: int = 16
+    unknown_shares: int = 64
 
     @classmethod
     def within(cls, memory: int, workers: int) -> Self:
@@ -44,7 +65,7 @@ class Limits:
         Raises:
             MemoryBudgetError: when that is too little for so many workers.
         """
-        fixed = (workers + 1) * cls().split + workers * _WORKER
+        fixed = _HOST + (workers + 1) * cls().split + workers * _WORKER
         if memory < fixed + _LEAST_SHUFFLE:
             raise MemoryBudgetError(
                 f"memory={memory:,} bytes is too little for {workers} workers, which need "
@@ -60,3 +81,16 @@ class Limits:
         if input_bytes <= self.little:
             return 1
         return min(max(self.least_partitions, -(-input_bytes // self.partition)), 4096)
+
+    def shares(self, input_bytes: int | None, partitions: int) -> int:
+        """How many shares each of so many partitions has."""
+        if input_bytes is None:
+            return max(1, self.unknown_shares // partitions)
+        most = _PIECES * self.split // max(input_bytes, 1)
+        return max(1, -(-min(input_bytes // self.share, most) // partitions))
+
+    def buckets(self, input_bytes: int | None, shares: int) -> int:
+        """How many buckets a share has, if there are so many shares in all."""
+        if input_bytes is None:
+            return _BUCKETS
+        return max(1, min(input_bytes // (shares * _BUCKET), _BUCKETS, _ALL_BUCKETS // shares))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 from asyncmr.job import PartWriter, Sink
 from asyncmr.pipeline.attempts import Item
-from asyncmr.pipeline.messages import Run
+from asyncmr.pipeline.messages import Pieces
 from asyncmr.storage.block import Block
 from asyncmr.storage.runs import BlockStore
 
@@ -18,7 +19,7 @@ class Made:
         self._store = store
         self._sink = sink
         self._attempt = attempt
-        self._runs: dict[tuple[int, int], list[Block]] = {}
+        self._stored: list[tuple[int, Block, array[int]]] = []
         self.loose: list[Block] = []
         self.parts: dict[int, PartWriter] = {}
         self.bytes_out = 0
@@ -27,8 +28,9 @@ class Made:
         chunks: dict[int, list[bytes]] = {}
         for meta, data in items:
             match meta:
-                case ("run", partition, flush):
-                    self._runs.setdefault((partition, flush), []).append(await self._store.put(data))
+                case ("runs", flush, shares, ends):
+                    block = await self._store.put(data, _numbers(ends))
+                    self._stored.append((flush, block, _numbers(shares)))
                 case ("out", partition):
                     chunks.setdefault(partition, []).append(data)
                 case _:
@@ -45,11 +47,11 @@ class Made:
             writer = self.parts[index] = await self._sink.part(index, self._attempt)
         return writer
 
-    def runs(self, task: int) -> tuple[Run, ...]:
-        """The runs, in the order of partitions; `task` is the first half of their rank."""
+    def stored(self, task: int) -> tuple[Pieces, ...]:
+        """The pieces of runs; `task` is the first half of their rank."""
         return tuple(
-            Run(partition, (task, flush), tuple(blocks))
-            for (partition, flush), blocks in sorted(self._runs.items())
+            Pieces((task, flush), block, shares, array("I", range(len(shares))))
+            for flush, block, shares in self._stored
         )
 
     async def close(self) -> None:
@@ -65,13 +67,18 @@ class Made:
 
     async def discard(self) -> None:
         self.free_loose()
-        for blocks in self._runs.values():
-            for block in blocks:
-                self._store.free(block)
-        self._runs = {}
+        for _, block, _ in self._stored:
+            self._store.free(block)
+        self._stored = []
         parts, self.parts = self.parts, {}
         for writer in parts.values():
             await writer.discard()
+
+
+def _numbers(data: bytes) -> array[int]:
+    numbers = array("I")
+    numbers.frombytes(data)
+    return numbers
 
 
 def merged_counts(*counts: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:

@@ -80,7 +80,7 @@ class SplitMapper:
         self._ledger.advance(self._stage, split.length, self._total, "B")
         mapped = Mapped(
             split.index,
-            made.runs(split.index),
+            made.stored(split.index),
             facts["pairs"],
             facts["pairs_out"],
             facts.get("reduced", 0),

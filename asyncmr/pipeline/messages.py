@@ -1,7 +1,8 @@
-"""What the stages send each other. Blocks and parts are handles: the bytes lie in the block store or the sink."""
+"""What the stages send each other. Pieces and parts are handles: the bytes lie in the block store or the sink."""
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 from asyncmr.job import PartWriter
@@ -10,22 +11,40 @@ from asyncmr.storage.block import Block
 # How much room a message takes in a channel; its bytes are the block store's business.
 HANDLE = 1
 
+Piece = tuple[Block, int]
+"""A piece of a run: the block that holds it, and its number therein."""
+
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Sorted pairs of one partition, as blocks in order.
+class Pieces:
+    """Pieces of runs, stored as one block. A large job has a million pieces: they are arrays.
 
-    `rank` orders the runs of a partition as their input: the number of the split, then of the flush.
+    `rank` orders runs as their input: the number of the split, then of the flush. `shares`: which share, of all
+    partitions' shares, each piece belongs to, ascending; `numbers`: which piece of the block it is.
     """
 
-    partition: int
     rank: tuple[int, int]
-    blocks: tuple[Block, ...]
+    block: Block
+    shares: array[int]
+    numbers: array[int]
 
     @property
     def size(self) -> int:
         """Encoded bytes."""
-        return sum(block.size for block in self.blocks)
+        return sum(map(self.block.piece_size, self.numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one attempt made for one share of a partition, in order: one piece, or several."""
+
+    rank: tuple[int, int]
+    pieces: tuple[Piece, ...]
+
+    @property
+    def size(self) -> int:
+        """Encoded bytes."""
+        return sum(block.piece_size(number) for block, number in self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +56,7 @@ class Mapped:
     """
 
     split: int
-    runs: tuple[Run, ...]
+    stored: tuple[Pieces, ...]
     pairs: int
     pairs_out: int
     reduced: int = 0
@@ -46,10 +65,10 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """All runs of one partition, in the order of their rank."""
+    """All runs of one partition: those of each of its shares, in the order of their rank."""
 
     index: int
-    runs: tuple[Run, ...]
+    shares: tuple[tuple[Run, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,24 +5,26 @@ It moves handles. The bytes lie in the block store: in memory while the budget h
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 from asyncmr.actors import Actor
-from asyncmr.pipeline.messages import HANDLE, Partition, Run
+from asyncmr.pipeline.messages import HANDLE, Partition, Pieces
+from asyncmr.pipeline.shelf import Shelf
 
 
-class Shuffler(Actor[Run, Partition]):
+class Shuffler(Actor[Pieces, Partition]):
     """Collects every run, then emits all partitions, also those that got nothing, in order."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, shares: int) -> None:
         super().__init__("shuffler")
         self._partitions = partitions
-        self._runs: defaultdict[int, list[Run]] = defaultdict(list)
+        self._shares = shares
+        self._stored: list[Pieces] = []
 
-    async def handle(self, item: Run) -> None:
-        self._runs[item.partition].append(item)
+    async def handle(self, item: Pieces) -> None:
+        self._stored.append(item)
 
     async def finish(self) -> None:
+        shelf = Shelf(self._stored)
+        self._stored.clear()
         for index in range(self._partitions):
-            runs = sorted(self._runs.pop(index, ()), key=lambda run: run.rank)
-            await self.emit(Partition(index, tuple(runs)), HANDLE)
+            numbers = range(index * self._shares, (index + 1) * self._shares)
+            await self.emit(Partition(index, tuple(map(shelf.take, numbers))), HANDLE)

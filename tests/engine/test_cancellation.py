@@ -15,7 +15,7 @@ from tests.family import total
 from tests.workers.talking import until
 
 # Every stage has tasks of its own, and hardly anything may wait in memory.
-STAGED = Limits(fused=0, fan_in=2, shuffle=1000)
+STAGED = Limits(fused=0, fan_in=2, large_partial=0, shuffle=1000)
 RECORDS = range(120)
 SECONDS = 2.0  # what a cancellation may take on a busy machine; the promise is one
 

@@ -161,7 +161,7 @@ async def test_a_worker_killed_while_the_combiner_merges_is_replaced(trail):
         yield key, sum(values)
 
     job = Job(mapper=lambda _, n: [(n % 4, 1)] * 5, combiner=combiner, reducer=total)
-    result = await collected(job, range(64), per_task=8, limits=Limits(fused=0, fan_in=2))
+    result = await collected(job, range(64), per_task=8, limits=Limits(fused=0, fan_in=2, large_partial=0))
     assert sorted(result) == [(key, 80) for key in range(4)]
     assert result.report.stages["combine"].retries == 1
 

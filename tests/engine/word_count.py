@@ -13,7 +13,7 @@ TEXT = ["to be or not to be", "that is the question", "", "to sleep to dream"]
 WORDS = Counter(" ".join(TEXT).split())
 
 # Each stage with tasks of its own, merging and spilling; and a small job as one task.
-STAGED = Limits(fused=0, fan_in=2, shuffle=1, round=1)
+STAGED = Limits(fused=0, fan_in=2, large_partial=0, shuffle=1, round=1)
 WAYS = {"staged": STAGED, "small": None}
 
 

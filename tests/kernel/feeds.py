@@ -1,5 +1,9 @@
 """Feeds for kernel generators, and a way to run these without workers."""
 
+from array import array
+from itertools import pairwise
+
+from asyncmr.kernel.buckets import describe_shares
 from asyncmr.kernel.merging import describe_round
 
 
@@ -28,6 +32,31 @@ class RunFeed:
                 blocks.append(memoryview(self._runs[number].pop(0)))
                 described.append((number, not self._runs[number]))
         return [memoryview(describe_round(described)), *blocks]
+
+
+class ShareFeed:
+    """Feeds runs of one share, all at once."""
+
+    def __init__(self, pieces):
+        self._pieces = pieces
+
+    def ask(self, wanted):
+        ends, size = [], 0
+        for piece in self._pieces:
+            size += len(piece)
+            ends.append(size)
+        return [memoryview(describe_shares([(0, ends)], last=True)), memoryview(b"".join(self._pieces))]
+
+
+def pieces_of(items):
+    """The pieces of the runs in these items, in order."""
+    pieces = []
+    for (kind, _flush, _shares, ends), data in items:
+        assert kind == "runs"
+        numbers = array("I")
+        numbers.frombytes(ends)
+        pieces += [data[a:b] for a, b in pairwise([0, *numbers])]
+    return pieces
 
 
 def driven(task):

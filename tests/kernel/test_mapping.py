@@ -9,6 +9,7 @@ import pytest
 from asyncmr.aggregators import Count, Sum
 from asyncmr.kernel import mapping
 from asyncmr.kernel.aggregating import AggregateReduction
+from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.decoding import PairBlocks, TextLines
 from asyncmr.kernel.failures import UserFailure
 from asyncmr.kernel.folding import FoldReduction
@@ -33,13 +34,13 @@ def total(key, values):
 
 
 def step(mapper, reduction=None, decoder=None):
-    partitioning = Partitioning(3, partitioner=None, sorts=False, hasher=KeyHasher())
+    partitioning = Partitioning(3, partitioner=None, hasher=KeyHasher())
     return StepProgram(
         mapper=mapper,
         decoder=decoder or TextLines(),
         encoder=PairFormat(),
         reduction=reduction,
-        partitioning=partitioning if reduction else None,
+        layout=BucketLayout(partitioning, 2) if reduction else None,
     )
 
 

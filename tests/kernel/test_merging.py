@@ -14,7 +14,8 @@ from asyncmr.kernel.grouping import GroupReduction
 from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.program import StepProgram
-from tests.kernel.feeds import RunFeed, driven
+from asyncmr.kernel.sorted_runs import SortedLayout
+from tests.kernel.feeds import RunFeed, driven, pieces_of
 
 PAIRS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 99)), max_size=20)
 
@@ -35,13 +36,13 @@ def first_only(key, values):
 
 
 def program(reduction, *, sorts, hasher):
-    partitioning = Partitioning(1, partitioner=None, sorts=sorts, hasher=hasher)
+    partitioning = Partitioning(1, partitioner=None, hasher=hasher)
     return StepProgram(
         mapper=first_only,
         decoder=TextLines(),
         encoder=PairFormat(),
         reduction=reduction,
-        partitioning=partitioning,
+        layout=SortedLayout(partitioning, by_key=sorts),
     )
 
 
@@ -55,7 +56,7 @@ def blocks_of(pairs, sizes, *, sorts, hasher):
     for size in [*sizes, len(pairs)]:
         head, run = run.cut(size)
         if head.keys:
-            blocks.append(encode_block(head, sorts=sorts))
+            blocks.append(encode_block(head, placed=not sorts))
     return blocks
 
 
@@ -69,7 +70,7 @@ def test_a_reducer_gets_each_key_once_with_its_values_in_input_order(sorts, hash
         for key, value in pairs:
             want[key].append(value)
     reduce = program(GroupReduction(None, listed), sorts=sorts, hasher=hasher).reduce
-    items, facts = driven(reduce((0,), RunFeed(fed))) if fed else ([], {"pairs": 0})
+    items, facts = driven(reduce((0, True), RunFeed(fed))) if fed else ([], {"pairs": 0})
     keys, values = decode_pairs(b"".join(data for _, data in items))
     assert dict(zip(keys, values, strict=True)) == want
     assert len(keys) == len(want)
@@ -78,7 +79,7 @@ def test_a_reducer_gets_each_key_once_with_its_values_in_input_order(sorts, hash
 
 
 def one_key(blocks, each):
-    return [encode_block(Slice([1.0] * each, ["k"] * each, list(range(each)), None), sorts=False)] * blocks
+    return [encode_block(Slice([1.0] * each, ["k"] * each, list(range(each)), None), placed=True)] * blocks
 
 
 def test_a_key_larger_than_a_round_streams_through_its_reducer():
@@ -91,7 +92,7 @@ def test_a_key_larger_than_a_round_streams_through_its_reducer():
         yield key, len(seen)
 
     reduce = program(GroupReduction(None, watching), sorts=False, hasher=KeyHasher()).reduce
-    items, _ = driven(reduce((0,), feed))
+    items, _ = driven(reduce((0, True), feed))
     assert decode_pairs(items[0][1]) == (["k"], [1000])
     assert seen[0][0] < seen[-1][0] - 50, "the first value came only after most blocks were fed"
 
@@ -99,7 +100,7 @@ def test_a_key_larger_than_a_round_streams_through_its_reducer():
 def test_values_that_a_reducer_leaves_are_passed_over():
     feed = RunFeed([one_key(3, 2), one_key(2, 2)])
     reduce = program(GroupReduction(None, first_only), sorts=False, hasher=KeyHasher()).reduce
-    items, _ = driven(reduce((0,), feed))
+    items, _ = driven(reduce((0, True), feed))
     assert decode_pairs(items[0][1]) == (["k"], [0])
 
 
@@ -108,7 +109,7 @@ def test_merging_neighbours_and_reducing_later_gives_what_reducing_at_once_gives
     runs = [[(key, number) for key in "abc"] for number in range(6)]
     fed = [blocks_of(pairs, [2], sorts=False, hasher=hasher) for pairs in runs]
     step = program(FoldReduction(max), sorts=False, hasher=hasher)
-    at_once, _ = driven(step.reduce((0,), RunFeed(fed)))
-    merged = [[data for _, data in driven(step.combine((0,), RunFeed(fed[at : at + 3])))[0]] for at in (0, 3)]
-    later, _ = driven(step.reduce((0,), RunFeed(merged)))
+    at_once, _ = driven(step.reduce((0, True), RunFeed(fed)))
+    merged = [pieces_of(driven(step.combine((0, True), RunFeed(fed[at : at + 3])))[0]) for at in (0, 3)]
+    later, _ = driven(step.reduce((0, True), RunFeed(merged)))
     assert at_once == later

@@ -1,0 +1,31 @@
+"""Where the runs of each share lie among stored pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from asyncmr.pipeline.messages import Piece, Pieces, Run
+
+
+class Shelf:
+    """Stored pieces, to be taken share by share, in ascending order. Blocks of one rank lie in the order in which they
+    were put there."""
+
+    def __init__(self, stored: Iterable[Pieces]) -> None:
+        self._stored = sorted(stored, key=lambda pieces: pieces.rank)
+        self._next = [0] * len(self._stored)
+
+    def shares(self) -> Sequence[int]:
+        """The shares that have runs, in order."""
+        return sorted({number for pieces in self._stored for number in pieces.shares})
+
+    def take(self, share: int) -> tuple[Run, ...]:
+        """The runs of this share, in the order of their rank."""
+        runs: dict[tuple[int, int], list[Piece]] = {}
+        for index, pieces in enumerate(self._stored):
+            at, shares = self._next[index], pieces.shares
+            while at < len(shares) and shares[at] == share:
+                runs.setdefault(pieces.rank, []).append((pieces.block, pieces.numbers[at]))
+                at += 1
+            self._next[index] = at
+        return tuple(Run(rank, tuple(found)) for rank, found in runs.items())
