@@ -35,7 +35,8 @@ class Engine:
     `workers`: how many processes; by default one for each CPU that this process may use.
     `memory`: bytes, or a size such as "512 MiB", that the engine may use, its workers included; by default half of
     what the machine or the container has. What finds no room waits on disk, in `spill_dir` (by default the
-    system's folder for temporary files).
+    system's folder for temporary files), compressed if `spill_compression` says "lz4" or "zstd" (to be installed as
+    `asyncmr[lz4]` or `asyncmr[zstd]`): that pays where this disk is slow or small.
     `retries`: how often a task is tried again whose worker died. `task_timeout`: seconds after which a task's
     worker is killed and the task tried again; None for no limit.
     `executor`: "process", "thread" (functions that release the GIL, or a debugger), or "inline" (in the event
@@ -58,6 +59,7 @@ class Engine:
         retries: int = 3,
         task_timeout: float | None = None,
         spill_dir: Path | None = None,
+        spill_compression: Literal["none", "lz4", "zstd"] = "none",
         executor: Literal["process", "thread", "inline"] = "process",
         hash_key: int | None = None,
         **tuning: Any,
@@ -74,6 +76,7 @@ class Engine:
             retries=retries,
             task_timeout=task_timeout,
             spill_dir=spill_dir,
+            spill_compression=spill_compression,
             executor=executor,
             **tuning,
         )

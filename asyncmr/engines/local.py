@@ -20,6 +20,7 @@ from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.programs import Programs
 from asyncmr.report import ProgressCallback, Report
 from asyncmr.storage.budget import Budget, JobBudget
+from asyncmr.storage.compression import Compression, codec_of
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.folder import SpillFolder, sweep
 from asyncmr.storage.runs import BlockStore
@@ -47,6 +48,7 @@ class LocalEngine:
         retries: int = 3,
         task_timeout: float | None = None,
         spill_dir: str | os.PathLike[str] | None = None,
+        spill_compression: Compression = "none",
         executor: Executor = "process",
         hash_key: int = DEFAULT_SECRET,
         limits: Limits | None = None,
@@ -67,6 +69,7 @@ class LocalEngine:
         self._retries = retries
         self._timeout = task_timeout
         self._spill_dir = None if spill_dir is None else os.fspath(spill_dir)
+        self._codec = codec_of(spill_compression)
         self._executor: Executor = executor
         self._hasher = KeyHasher(hash_key)
         self._programs = Programs()
@@ -100,7 +103,7 @@ class LocalEngine:
         """A block store on a job's share of this engine's memory, or on what the jobs leave; emptied at the end."""
         if self._open is None:
             raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
-        store = BlockStore(budget or self._budget, self._folder, self._disk)
+        store = BlockStore(budget or self._budget, self._folder, self._disk, self._codec)
         try:
             yield store
         finally:

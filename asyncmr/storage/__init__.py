@@ -6,6 +6,7 @@ disk.py        file I/O off the event loop
 folder.py      private folders that a dead process leaves to the next one's sweep
 spill.py       the way of blocks to disk
 spill_file.py  one file of blocks
+compression.py codecs for what is spilled
 extents.py     pieces of spill files, read and checked
 block.py       bytes that wait together, cut into pieces
 runs.py        blocks that wait in memory or on disk
@@ -15,6 +16,8 @@ epochs.py      the commit path
 from asyncmr.storage.block import Block as Block
 from asyncmr.storage.budget import Budget as Budget
 from asyncmr.storage.budget import JobBudget as JobBudget
+from asyncmr.storage.compression import Compression as Compression
+from asyncmr.storage.compression import codec_of as codec_of
 from asyncmr.storage.disk import Disk as Disk
 from asyncmr.storage.epochs import Epoch as Epoch
 from asyncmr.storage.epochs import EpochLog as EpochLog

@@ -203,7 +203,7 @@ def _append(path: str, data: bytes) -> None:
             done += written
 
 
-def write_at(fd: int, buffers: Sequence[bytes], offset: int) -> None:
+def write_at(fd: int, buffers: Sequence[bytes | memoryview], offset: int) -> None:
     """Writes `buffers` one behind the other from `offset` on, however short the single writes come out.
 
     Blocks. After a failure what lies beyond `offset` is undefined. Raises OSError.

@@ -13,22 +13,27 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from asyncmr.errors import CorruptRunError
+from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import BUFFERS_PER_CALL, read_at, translated
 
 
 class Extent(NamedTuple):
-    """One piece: `size` bytes from `offset` of a file on, their CRC-32, and where in a buffer they go."""
+    """One piece: `size` bytes from `offset` of a file on, and their CRC-32.
+
+    `length`: its bytes, more than `size` if it is compressed. `at`: where in a buffer they go.
+    """
 
     fd: int
     offset: int
     size: int
     checksum: int
+    length: int
     path: str
     at: int = 0
 
 
-def read_extent(extent: Extent) -> bytes:
-    """One piece.
+def read_extent(extent: Extent, codec: Codec | None = None) -> bytes:
+    """One piece, which `codec` may have compressed.
 
     Raises:
         CorruptRunError: it is not what was written.
@@ -44,10 +49,10 @@ def read_extent(extent: Extent) -> bytes:
     except OSError as error:
         raise _unreadable(error, extent) from error
     _check(extent, data)
-    return data
+    return data if extent.size == extent.length else _whole(extent, data, codec)
 
 
-def read_extents(extents: Sequence[Extent], view: memoryview) -> None:
+def read_extents(extents: Sequence[Extent], view: memoryview, codec: Codec | None = None) -> None:
     """Reads each piece to its place in `view`. Raises as `read_extent`; the view's content is then undefined."""
     groups = list(_side_by_side(extents))
     if len(groups) > 1 and hasattr(os, "posix_fadvise"):
@@ -56,7 +61,12 @@ def read_extents(extents: Sequence[Extent], view: memoryview) -> None:
             os.posix_fadvise(group[0].fd, group[0].offset, size, os.POSIX_FADV_WILLNEED)
     for group in groups:
         # Released before we return: an export that outlives the read would keep a shared buffer from closing.
-        parts = [view[extent.at : extent.at + extent.size] for extent in group]
+        parts = [
+            view[extent.at : extent.at + extent.size]
+            if extent.size == extent.length
+            else memoryview(bytearray(extent.size))
+            for extent in group
+        ]
         try:
             first = group[0]
             try:
@@ -66,6 +76,8 @@ def read_extents(extents: Sequence[Extent], view: memoryview) -> None:
             for extent, part in zip(group, parts, strict=True):
                 with part[: max(0, end - extent.offset)] as got:
                     _check(extent, got)
+                    if extent.size != extent.length:
+                        view[extent.at : extent.at + extent.length] = _whole(extent, got, codec)
         finally:
             for part in parts:
                 part.release()
@@ -86,12 +98,25 @@ def _side_by_side(extents: Sequence[Extent]) -> Iterator[list[Extent]]:
 
 def _check(extent: Extent, data: bytes | memoryview) -> None:
     if len(data) < extent.size:
-        problem = "the file is cut short"
-    elif zlib.crc32(data) != extent.checksum:
-        problem = "its checksum is not that of what was written"
-    else:
-        return
-    raise CorruptRunError(
+        raise _damaged(extent, "the file is cut short")
+    if zlib.crc32(data) != extent.checksum:
+        raise _damaged(extent, "its checksum is not that of what was written")
+
+
+def _whole(extent: Extent, data: bytes | memoryview, codec: Codec | None) -> bytes:
+    """The bytes of a compressed piece."""
+    assert codec is not None
+    try:
+        whole = codec.decompress(data, extent.length)
+    except codec.error as error:
+        raise _damaged(extent, f"it cannot be decompressed ({error})") from error
+    if len(whole) != extent.length:
+        raise _damaged(extent, f"it holds {len(whole):,} bytes, and {extent.length:,} were compressed")
+    return whole
+
+
+def _damaged(extent: Extent, problem: str) -> CorruptRunError:
+    return CorruptRunError(
         f"the piece of {extent.size:,} bytes at offset {extent.offset:,} of {extent.path!r} is damaged: {problem}; "
         "another program changed the file, or the disk is failing. Run the job again, with another spill_dir",
         path=extent.path,

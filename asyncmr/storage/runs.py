@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, Self
 
 from asyncmr.errors import ClosedError, UsageError
 from asyncmr.storage.block import Block
+from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.extents import Extent, read_extent, read_extents
 from asyncmr.storage.folder import PrivateFolder
@@ -43,13 +44,15 @@ class BlockStore:
     """The blocks of one job. Used as an async context manager: leaving it frees all and deletes its files.
 
     `budget` is asked for room and never waited for; `folder` is opened when the first block goes to disk.
+    `codec` compresses what goes there.
     Belongs to one event loop, where many tasks may call its methods at once.
     """
 
-    def __init__(self, budget: Room, folder: PrivateFolder, disk: Disk) -> None:
+    def __init__(self, budget: Room, folder: PrivateFolder, disk: Disk, codec: Codec | None = None) -> None:
         self._budget = budget
         self._disk = disk
-        self._spill = Spill(folder, disk)
+        self._codec = codec
+        self._spill = Spill(folder, disk, codec)
         self._blocks: set[Block] = set()
         self._reserved = 0
         self._closed = False
@@ -98,7 +101,7 @@ class BlockStore:
         if block.data is not None:
             return block.data[start:end]
         with self._spill.kept() as files:
-            return await self._disk.run(read_extent, _extent(block, piece, 0, files))
+            return await self._disk.run(read_extent, _extent(block, piece, 0, files), self._codec)
 
     async def read_into(self, pieces: Iterable[tuple[Block, int]], view: memoryview) -> list[int]:
         """Copies pieces, each a `(block, piece)`, one behind the other into `view`; returns where each ends there.
@@ -127,12 +130,12 @@ class BlockStore:
                 if end - bytes_before >= READ_BYTES or len(ends) - pieces_before >= READ_PIECES:
                     bytes_before, pieces_before = end, len(ends)
                     if extents:
-                        await self._disk.run(read_extents, extents, view)
+                        await self._disk.run(read_extents, extents, view, self._codec)
                         extents = []
                     else:
                         await asyncio.sleep(0)
             if extents:
-                await self._disk.run(read_extents, extents, view)
+                await self._disk.run(read_extents, extents, view, self._codec)
         return ends
 
     def free(self, block: Block, piece: int | None = None) -> None:
@@ -187,8 +190,8 @@ def _extent(block: Block, piece: int, at: int, files: set[SpillFile]) -> Extent:
     assert written is not None
     keep(file, files)
     start = written.ends[piece - 1] if piece else 0
-    size = written.ends[piece] - start
-    return Extent(file.fd, written.offset + start, size, written.checksums[piece], file.path, at)
+    size, length = written.ends[piece] - start, block.piece_size(piece)
+    return Extent(file.fd, written.offset + start, size, written.checksums[piece], length, file.path, at)
 
 
 async def _copy(data: bytes, start: int, stop: int, view: memoryview, at: int) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from asyncmr.storage.block import Block
+from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk, finish
 from asyncmr.storage.folder import PrivateFolder
 from asyncmr.storage.spill_file import SpillFile
@@ -32,9 +33,10 @@ FILE_BYTES = 256 * WRITE_BYTES
 
 
 class Spill:
-    """The spill files of one store. `leaving_bytes` are on their way; `written_bytes` is all that ever arrived."""
+    """The spill files of one store. `leaving_bytes` are on their way; `written_bytes` is all that was ever written."""
 
-    def __init__(self, folder: PrivateFolder, disk: Disk) -> None:
+    def __init__(self, folder: PrivateFolder, disk: Disk, codec: Codec | None = None) -> None:
+        self.codec = codec
         self._folder = folder
         self._disk = disk
         self._leaving: dict[Block, None] = {}  # on their way and in no batch, first come first written
@@ -109,7 +111,7 @@ class Spill:
             batch = self._take_batch()
             try:
                 if self._file is None:
-                    self._file = await SpillFile.create(self._disk, self._folder)
+                    self._file = await SpillFile.create(self._disk, self._folder, self.codec)
                     self._files.add(self._file)
                 file = self._file
                 written = await file.append([(data, block.ends) for block, data in batch])

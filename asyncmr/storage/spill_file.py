@@ -1,5 +1,7 @@
 """One append-only file of blocks, the pieces of each one behind the other, and nothing between.
 
+With a codec each piece that it makes smaller is compressed; a piece is as long as before if and only if it is not.
+
 Where a piece lies and what its CRC-32 is are known in memory alone: the file means nothing to another process,
 and nothing in it is trusted. What is read counts only if its checksum is that of what was written.
 
@@ -15,11 +17,12 @@ import secrets
 import zlib
 from array import array
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple, Self
 
 from aiofiles.threadpool.binary import AsyncFileIO
 
+from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk, translated, write_at
 from asyncmr.storage.folder import PrivateFolder
 
@@ -38,10 +41,11 @@ class Written(NamedTuple):
 class SpillFile:
     """`end`: its length in bytes. `blocks`, `readers`: how many live blocks it holds, and how many reads run."""
 
-    __slots__ = ("_disk", "_handle", "blocks", "end", "fd", "path", "readers")
+    __slots__ = ("_codec", "_disk", "_handle", "blocks", "end", "fd", "path", "readers")
 
-    def __init__(self, disk: Disk, path: str, handle: AsyncFileIO) -> None:
+    def __init__(self, disk: Disk, path: str, handle: AsyncFileIO, codec: Codec | None = None) -> None:
         self._disk = disk
+        self._codec = codec
         self._handle = handle
         self.path = path
         self.fd = handle.fileno()
@@ -50,10 +54,10 @@ class SpillFile:
         self.readers = 0
 
     @classmethod
-    async def create(cls, disk: Disk, folder: PrivateFolder) -> Self:
+    async def create(cls, disk: Disk, folder: PrivateFolder, codec: Codec | None = None) -> Self:
         """A new file in the folder, for this user only. Raises StorageError."""
         path = os.path.join(await disk.run(folder.open), f"{secrets.token_hex(8)}.spill")
-        return cls(disk, path, await disk.open(path, "x+b", private=True))
+        return cls(disk, path, await disk.open(path, "x+b", private=True), codec)
 
     async def append(self, blocks: Sequence[Cut]) -> list[Written]:
         """Writes blocks to the end, in one trip to a thread; returns how each lies there. One append at a time.
@@ -63,7 +67,7 @@ class SpillFile:
         """
         size = sum(len(data) for data, _ in blocks)
         try:
-            written = await self._disk.run(_append, self.fd, self.end, blocks)
+            written = await self._disk.run(_append, self.fd, self.end, blocks, self._codec)
         except OSError as error:
             raise translated(error, f"write {size:,} bytes to", self.path, size) from error
         self.end += sum(block.ends[-1] for block in written)
@@ -79,13 +83,34 @@ class SpillFile:
             raise translated(error, "delete", self.path) from error
 
 
-def _append(fd: int, offset: int, blocks: Sequence[Cut]) -> list[Written]:
+def _append(fd: int, offset: int, blocks: Sequence[Cut], codec: Codec | None) -> list[Written]:
     written: list[Written] = []
-    end = offset
-    for data, ends in blocks:
-        with memoryview(data) as view:
-            checksums = array("I", [zlib.crc32(view[a:b]) for a, b in pairwise((0, *ends))])
-        written.append(Written(end, ends, checksums))
-        end += len(data)
-    write_at(fd, [data for data, _ in blocks], offset)
+    if codec is None:
+        for data, ends in blocks:
+            written.append(Written(offset, ends, _checksums(_pieces(data, ends))))
+            offset += len(data)
+        write_at(fd, [data for data, _ in blocks], written[0].offset)
+        return written
+    for data, ends in blocks:  # one by one: what was compressed is held for a block only, not for the batch
+        smaller = [_smaller(piece, codec) for piece in _pieces(data, ends)]
+        lengths = accumulate(map(len, smaller))
+        written.append(
+            Written(offset, tuple(lengths) if len(smaller) == 1 else array("I", lengths), _checksums(smaller))
+        )
+        write_at(fd, smaller, offset)
+        offset += written[-1].ends[-1]
     return written
+
+
+def _pieces(data: bytes, ends: Sequence[int]) -> list[memoryview]:
+    view = memoryview(data)
+    return [view[start:end] for start, end in pairwise((0, *ends))]
+
+
+def _smaller(piece: memoryview, codec: Codec) -> bytes | memoryview:
+    compressed = codec.compress(piece)
+    return compressed if len(compressed) < len(piece) else piece
+
+
+def _checksums(pieces: Sequence[bytes | memoryview]) -> array[int]:
+    return array("I", map(zlib.crc32, pieces))

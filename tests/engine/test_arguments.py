@@ -17,6 +17,7 @@ from tests.engine.word_count import COUNT, WORDS, source, words
         ({"executor": "fiber"}, "executor='fiber'"),
         ({"retries": -1}, "retries=-1"),
         ({"task_timeout": 0}, "task_timeout=0"),
+        ({"spill_compression": "gzip"}, "spill_compression='gzip'"),
         ({"memory": "much"}, "much"),
         ({"memory": -1}, "-1"),
     ],

@@ -68,6 +68,20 @@ async def test_what_does_not_fit_in_memory_waits_on_disk_and_changes_nothing(tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("compression", "package"), [("lz4", "lz4"), ("zstd", "zstandard")])
+async def test_what_is_compressed_takes_less_of_the_disk_and_changes_nothing(tmp_path, compression, package):
+    pytest.importorskip(package)
+    job = Job(mapper=lambda _, n: [(n % 50, f"{n:2000}")], reducer=listed)
+    results = []
+    for name in ("none", compression):
+        limits = Limits(fused=0, shuffle=1)
+        async with Engine(workers=2, limits=limits, spill_dir=tmp_path, spill_compression=name) as engine:
+            results.append(await engine.collect(job, asyncmr.records(range(3000), records_per_task=200)))
+    plain, compressed = results
+    assert 0 < compressed.report.bytes_spilled < plain.report.bytes_spilled // 10
+    assert list(compressed) == list(plain)
+
+
 async def test_progress_is_told_while_the_job_runs_and_at_its_end(trail):
     seen: list[asyncmr.Progress] = []
     async with Engine(workers=2, limits=STAGED) as engine:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from asyncmr.errors import CorruptRunError, StorageError
+from asyncmr.storage.compression import Compression, codec_of
 from asyncmr.storage.extents import Extent, read_extent, read_extents
 
 PIECES = [b"first piece", b"second", b"the third, and last"]
@@ -28,7 +29,7 @@ class Pieces:
     def extent(self, piece: int, at: int = 0) -> Extent:
         start, end = self.spans[piece]
         checksum = zlib.crc32(self.pieces[piece])
-        return Extent(self.fd, start, end - start, checksum, str(self.path), at)
+        return Extent(self.fd, start, end - start, checksum, end - start, str(self.path), at)
 
     def extents(self, order: list[int]) -> list[Extent]:
         """All to be read, so that they come in this order."""
@@ -112,6 +113,22 @@ def test_a_piece_in_the_place_of_another_is_found(file: Pieces) -> None:
     """Both are whole, but it is not the one that was asked for."""
     with pytest.raises(CorruptRunError):
         read_extent(file.extent(0)._replace(checksum=zlib.crc32(PIECES[1])))
+
+
+@pytest.mark.parametrize("name", ["lz4", "zstd"])
+def test_what_cannot_be_decompressed_is_named(tmp_path: Path, name: Compression) -> None:
+    """Its checksum is right: whoever wrote it was already wrong. The second is whole, but too long."""
+    pytest.importorskip({"lz4": "lz4", "zstd": "zstandard"}[name])
+    codec = codec_of(name)
+    assert codec is not None
+    file = Pieces(tmp_path / "pieces", [b"\xff garbage \xff", codec.compress(memoryview(bytes(1000)))])
+    for extent in file.extent(0)._replace(length=100), file.extent(1)._replace(length=1001):
+        with pytest.raises(CorruptRunError, match=f"offset {extent.offset} of '{file.path}'"):
+            read_extent(extent, codec)
+        with pytest.raises(CorruptRunError, match=f"offset {extent.offset} of '{file.path}'"):
+            read_extents([extent], memoryview(bytearray(1001)), codec)
+    assert read_extent(file.extent(1)._replace(length=1000), codec) == bytes(1000)
+    os.close(file.fd)
 
 
 def test_a_disk_that_gives_nothing_is_named(file: Pieces) -> None:

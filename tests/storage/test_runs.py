@@ -6,6 +6,7 @@ import random
 import tempfile
 from array import array
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from asyncmr.errors import ClosedError, CorruptRunError, StorageError, UsageErro
 from asyncmr.storage import runs, spill
 from asyncmr.storage.block import Block
 from asyncmr.storage.budget import Budget
+from asyncmr.storage.compression import Codec, Compression, codec_of
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.folder import SpillFolder
 from asyncmr.storage.runs import READ_BYTES, BlockStore
@@ -319,6 +321,29 @@ async def test_a_file_is_there_until_the_reads_of_it_have_ended(disk: Disk, fold
                 store.free(block)
 
 
+COMPRESSIONS: list[Compression] = ["none"]
+COMPRESSIONS += ["lz4"] if find_spec("lz4") else []
+COMPRESSIONS += ["zstd"] if find_spec("zstandard") else []
+
+
+@pytest.mark.parametrize("name", COMPRESSIONS[1:])
+async def test_a_piece_is_compressed_where_that_makes_it_smaller(
+    disk: Disk, folder: SpillFolder, name: Compression
+) -> None:
+    chance = random.Random(5)
+    pieces = [b"again and again " * 5000, chance.randbytes(LARGE), b"", b"short", b"again " * 40_000]
+    async with BlockStore(Budget(1), folder, disk, codec_of(name)) as store:
+        block = await store.put(b"".join(pieces), list(accumulate(map(len, pieces))))
+        stats = store.stats()
+        assert LARGE < stats.spilled_bytes_total < LARGE + 20_000
+        assert stats.spilled_bytes_total == stats.disk_bytes
+        assert stats.disk_bytes == os.path.getsize(Path(folder.open(), spill_files(folder)[0]))
+        assert [await store.read(block, piece) for piece in range(5)] == pieces
+        view = memoryview(bytearray(block.size))
+        await store.read_into([(block, piece) for piece in (4, 2, 0, 3, 1)], view)
+        assert view == b"".join(pieces[piece] for piece in (4, 2, 0, 3, 1))
+
+
 class Model:
     """What a store should give back: pieces by block."""
 
@@ -328,7 +353,11 @@ class Model:
         self.blocks: dict[Block, dict[int, bytes]] = {}
 
     def data(self, sizes: list[int]) -> tuple[bytes, list[int]]:
-        return self.chance.randbytes(sum(sizes)), list(accumulate(sizes))
+        """Some pieces can be compressed, some not."""
+        pieces = [
+            bytes(size) if self.chance.random() < 0.5 else self.chance.randbytes(size) for size in sizes
+        ]
+        return b"".join(pieces), list(accumulate(sizes))
 
     def added(self, block: Block, data: bytes, ends: list[int]) -> None:
         self.blocks[block] = {piece: data[a:b] for piece, (a, b) in enumerate(pairwise([0, *ends]))}
@@ -367,14 +396,22 @@ def test_any_use_by_several_tasks_gives_back_what_was_put(data: st.DataObject) -
         patch.setattr(runs, "READ_BYTES", data.draw(st.integers(1, 100)))
         patch.setattr(runs, "READ_PIECES", data.draw(st.integers(1, 5)))
         asyncio.run(
-            use(parent, lives, data.draw(st.integers(1, 400)), random.Random(data.draw(st.integers())))
+            use(
+                parent,
+                lives,
+                data.draw(st.integers(1, 400)),
+                random.Random(data.draw(st.integers())),
+                codec_of(data.draw(st.sampled_from(COMPRESSIONS))),
+            )
         )
 
 
-async def use(parent: str, lives: list[list[list[int]]], total: int, chance: random.Random) -> None:
+async def use(
+    parent: str, lives: list[list[list[int]]], total: int, chance: random.Random, codec: Codec | None
+) -> None:
     budget, folder = Budget(total), SpillFolder(parent)
     async with Disk() as disk:
-        async with BlockStore(budget, folder, disk) as store:
+        async with BlockStore(budget, folder, disk, codec) as store:
 
             async def live(blocks: list[list[int]]) -> None:
                 mine = Model(total, chance)
@@ -398,21 +435,25 @@ async def use(parent: str, lives: list[list[list[int]]], total: int, chance: ran
 @given(
     sizes=st.lists(st.lists(st.integers(0, 15), min_size=1, max_size=4), min_size=1, max_size=4),
     seed=st.integers(),
+    compression=st.sampled_from(COMPRESSIONS),
 )
 def test_any_changed_byte_of_a_spill_file_is_found_by_the_piece_it_belongs_to(
-    sizes: list[list[int]], seed: int
+    sizes: list[list[int]], seed: int, compression: Compression
 ) -> None:
     with tempfile.TemporaryDirectory() as parent, pytest.MonkeyPatch.context() as patch:
         patch.setattr(spill, "WRITE_BYTES", 1)
-        asyncio.run(damage(parent, sizes, random.Random(seed)))
+        asyncio.run(damage(parent, sizes, random.Random(seed), codec_of(compression)))
 
 
-async def damage(parent: str, sizes: list[list[int]], chance: random.Random) -> None:
+async def damage(parent: str, sizes: list[list[int]], chance: random.Random, codec: Codec | None) -> None:
     folder = SpillFolder(parent)
-    async with Disk() as disk, BlockStore(Budget(1), folder, disk) as store:
+    async with Disk() as disk, BlockStore(Budget(1), folder, disk, codec) as store:
         pieces: list[tuple[Block, int]] = []
         for some in sizes:
-            block = await store.put(chance.randbytes(sum(some)), list(accumulate(some)))
+            data = [chance.randbytes(size) for size in some]
+            if codec is not None:
+                data = [piece * chance.choice([1, 20]) for piece in data]
+            block = await store.put(b"".join(data), list(accumulate(map(len, data))))
             if not block.in_memory:
                 pieces += [(block, piece) for piece in range(len(some))]
         for name in spill_files(folder):
@@ -424,7 +465,7 @@ async def damage(parent: str, sizes: list[list[int]], chance: random.Random) -> 
                     damaged = [await is_damaged(store, block, piece) for block, piece in pieces]
                     assert sum(damaged) == 1
                     with pytest.raises(CorruptRunError):
-                        await store.read_into(pieces, memoryview(bytearray(sum(map(sum, sizes)))))
+                        await store.read_into(pieces, memoryview(bytearray(20 * sum(map(sum, sizes)))))
                     os.pwrite(file.fileno(), good, position)
             assert not any([await is_damaged(store, block, piece) for block, piece in pieces])
         await store.close()

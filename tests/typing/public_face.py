@@ -53,7 +53,13 @@ async def at_once() -> None:
 
 async def shared() -> None:
     async with Engine(
-        workers=4, memory="512 MiB", retries=2, task_timeout=60.0, executor="process", spill_dir="/var/tmp"
+        workers=4,
+        memory="512 MiB",
+        retries=2,
+        task_timeout=60.0,
+        executor="process",
+        spill_dir="/var/tmp",
+        spill_compression="zstd",
     ) as engine:
         result = await engine.collect(classic, "books/*.txt", progress=show)
         report = await engine.run(folded, "books/*.txt", "out/", progress=show, format="text")
