@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from asyncmr.errors import UsageError
 
@@ -235,13 +235,23 @@ class SourceInfo:
     divided: bool = False
 
 
+class RecordBatch(NamedTuple):
+    """Consecutive records of a split, from the position `start` to `stop`. `keys`: None when every key is None."""
+
+    start: int
+    stop: int
+    keys: list[Any] | None
+    values: list[Any]
+
+
 class Decoder(Protocol):
     """Turns the bytes of a split into records; runs in the workers, so it is pure and can be pickled."""
 
-    def decode(self, data: memoryview, start: int, stop: int) -> tuple[list[Any] | None, list[Any]]:
-        """The keys (None: every key is None) and values of the records in `data[start:stop]`.
+    def decode(self, data: memoryview, start: int, stop: int, size: int) -> Iterator[RecordBatch]:
+        """The records in `data[start:stop]`, about `size` bytes of them at a time, but at least one.
 
-        `start` and `stop` are positions as `cuts` gives them.
+        `start` and `stop` are positions as `advance` gives them. Where one piece ends and the next begins
+        depends on the data from `start` on alone.
         """
 
     def end(self, data: memoryview) -> int:

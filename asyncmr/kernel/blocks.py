@@ -115,16 +115,23 @@ def encode_pairs(keys: list[Any], values: list[Any]) -> bytes:
     return b"".join((header, key_data, value_data))
 
 
-def decode_pairs(data: bytes | memoryview) -> tuple[list[Any], list[Any]]:
-    """The keys and values of blocks of results, put one behind the other."""
+def pair_blocks(data: bytes | memoryview) -> Iterator[tuple[memoryview, int]]:
+    """Each of the blocks of results put one behind the other, and how many pairs it holds."""
     view = memoryview(data)
-    keys: list[Any] = []
-    values: list[Any] = []
     at = 0
     while at < len(view):
-        size, count, key_length, value_length, key_tag, value_tag = _PAIRS.unpack_from(view, at)
-        middle = at + _PAIRS.size + key_length
-        keys += decode_column(key_tag, view[at + _PAIRS.size : middle], count)
-        values += decode_column(value_tag, view[middle : middle + value_length], count)
+        size, count, *_ = _PAIRS.unpack_from(view, at)
+        yield view[at : at + size], count
         at += size
+
+
+def decode_pairs(data: bytes | memoryview) -> tuple[list[Any], list[Any]]:
+    """The keys and values of blocks of results, put one behind the other."""
+    keys: list[Any] = []
+    values: list[Any] = []
+    for block, count in pair_blocks(data):
+        _, _, key_length, value_length, key_tag, value_tag = _PAIRS.unpack_from(block)
+        middle = _PAIRS.size + key_length
+        keys += decode_column(key_tag, block[_PAIRS.size : middle], count)
+        values += decode_column(value_tag, block[middle : middle + value_length], count)
     return keys, values
