@@ -20,7 +20,7 @@ from asyncmr.kernel.failures import (
 from asyncmr.kernel.tables import Table, last_given
 
 # A key's values travel in pieces of this many, so that a block never has to hold all of them.
-_PIECE = 16_384
+_PIECE = 4096
 
 
 class GroupReduction:

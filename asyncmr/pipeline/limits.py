@@ -49,7 +49,7 @@ class Limits:
     share: int = 4 * MIB
     whole: int = 8 * MIB
     bucket: int = 2 * MIB
-    round: int = 4 * MIB
+    round: int = 1 * MIB
     merged: int = 64
     shuffle: int = 256 * MIB
     partition: int = 16 * MIB
