@@ -36,15 +36,11 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one attempt made for one share of a partition, in order: one piece, or several."""
+    """What one attempt made for one share of a partition, in order: one piece, or several, of `size` bytes in all."""
 
     rank: tuple[int, int]
     pieces: tuple[Piece, ...]
-
-    @property
-    def size(self) -> int:
-        """Encoded bytes."""
-        return sum(block.piece_size(number) for block, number in self.pieces)
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

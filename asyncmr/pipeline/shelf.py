@@ -22,10 +22,13 @@ class Shelf:
     def take(self, share: int) -> tuple[Run, ...]:
         """The runs of this share, in the order of their rank."""
         runs: dict[tuple[int, int], list[Piece]] = {}
+        sizes: dict[tuple[int, int], int] = {}
         for index, pieces in enumerate(self._stored):
             at, shares = self._next[index], pieces.shares
             while at < len(shares) and shares[at] == share:
-                runs.setdefault(pieces.rank, []).append((pieces.block, pieces.numbers[at]))
+                number, rank = pieces.numbers[at], pieces.rank
+                runs.setdefault(rank, []).append((pieces.block, number))
+                sizes[rank] = sizes.get(rank, 0) + pieces.block.piece_size(number)
                 at += 1
             self._next[index] = at
-        return tuple(Run(rank, tuple(found)) for rank, found in runs.items())
+        return tuple(Run(rank, tuple(found), sizes[rank]) for rank, found in runs.items())
