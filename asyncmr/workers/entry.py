@@ -1,4 +1,4 @@
-"""What runs in a worker process: how it starts, and the one function that the host calls.
+"""What runs in a worker process: how it starts, and how it answers the calls of the host.
 
 Each worker leads a process group of its own, so that the host can kill it together with its children. The
 kernel does the same when the host dies: it sends SIGIO, whose default is to terminate, to the whole group
@@ -10,21 +10,49 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import select
 import signal
 import sys
 from contextlib import suppress
 from multiprocessing import parent_process
+from socket import socket
 from typing import Any
 
 from asyncmr.workers.attach import Attachments, SegmentRef
-from asyncmr.workers.worker import Worker
+from asyncmr.workers.wire import Inbox, framed, send
+from asyncmr.workers.worker import Answer, Worker
+
+MAPS, MAPS_NOT = b"maps segments", b"maps no segments"
 
 _worker: Worker | None = None
 
 
-def start(niceness: int) -> None:
-    """The initializer of a worker process."""
+def serve(channel: socket, niceness: int, probe: SegmentRef | None, content: bytes) -> None:
+    """A worker process from its beginning to its end: greets the host, then answers its calls."""
+    _start(niceness)
+    _reply(channel, [MAPS if _maps(probe, content) else MAPS_NOT])
+    answer(channel)
+
+
+def answer(channel: socket) -> None:
+    """Answers calls until the host hangs up."""
+    inbox = Inbox(channel)
+    with suppress(ConnectionError):  # it hung up while something was on its way
+        while (messages := inbox.receive()) is not None:
+            for call, *buffers in messages:
+                function, arguments, named = pickle.loads(call, buffers=buffers)
+                state, head, data = function(*arguments, **named)
+                _reply(channel, [state.encode(), head, *data])
+
+
+def call(operation: str, *arguments: Any) -> Answer:
+    """What the host calls: a method of the worker."""
+    answer: Answer = getattr(_worker, operation)(*arguments)
+    return answer
+
+
+def _start(niceness: int) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the host, and the host decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -39,8 +67,8 @@ def start(niceness: int) -> None:
     gc.freeze()
 
 
-def hello(probe: SegmentRef | None, content: bytes) -> bool:
-    """The first call: says that the worker is up, and whether it can map the host's segments."""
+def _maps(probe: SegmentRef | None, content: bytes) -> bool:
+    """Whether this process can map the host's segments."""
     if probe is None:
         return False
     try:
@@ -49,9 +77,10 @@ def hello(probe: SegmentRef | None, content: bytes) -> bool:
         return False
 
 
-def call(operation: str, *arguments: Any) -> Any:
-    """Every other call: a method of the worker."""
-    return getattr(_worker, operation)(*arguments)
+def _reply(channel: socket, parts: list[bytes]) -> None:
+    left = framed(parts)
+    while left:
+        left = send(channel, left)
 
 
 def _die_with_host() -> None:

@@ -194,7 +194,7 @@ class Pool:
         """Takes a worker back that is well and idle."""
         if seat.ended is not None:
             return
-        if self._closing:
+        if self._closing or seat.dead:
             self.discard(seat)
             return
         waiter = self._queue.pop()
@@ -233,7 +233,8 @@ class Pool:
         if self._executor == "process":
             from asyncmr.workers.slot import ProcessSlot
 
-            return ProcessSlot(self._preload, self._probe)
+            assert self._loop is not None
+            return ProcessSlot(self._loop, self._preload, self._probe)
         from asyncmr.workers.threads import InlineSlot, ThreadSlot
 
         return ThreadSlot() if self._executor == "thread" else InlineSlot()
@@ -275,8 +276,10 @@ class Pool:
         """The sentinel of a worker became readable."""
         if self._loop is not None and seat.slot.sentinel is not None:
             self._loop.remove_reader(seat.slot.sentinel)
-        # With a call under way the executor tells: it may still hold the answer that the worker sent.
-        if seat.session is None or not seat.session.calling:
+        seat.dead = True
+        if seat.session is not None and seat.session.calling:
+            seat.slot.disconnect()  # tells the session, perhaps by an answer that the worker still sent
+        else:
             self.discard(seat)
 
     def _retire(self, seat: Seat, finish: Callable[[], int | None]) -> None:
@@ -288,6 +291,7 @@ class Pool:
             self._idle.remove(seat)
         if seat.slot.sentinel is not None:
             self._loop.remove_reader(seat.slot.sentinel)
+        seat.slot.disconnect()
         self._background.run(finish, partial(self._ended, seat.ended))
 
     def _ended(self, ended: asyncio.Future[int | None], outcome: Future[int | None]) -> None:

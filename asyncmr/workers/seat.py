@@ -8,8 +8,12 @@ from typing import Any, Protocol
 
 
 class Slot(Protocol):
-    """A worker of one of the three executors."""
+    """A worker of one of the three executors.
 
+    `on_loop`: whether the futures of its calls are settled in the event loop's thread.
+    """
+
+    on_loop: bool
     maps_segments: bool
 
     @property
@@ -18,6 +22,7 @@ class Slot(Protocol):
     def pid(self) -> int | None: ...
     def start(self) -> None: ...
     def submit(self, operation: str, *arguments: Any) -> Future[Any]: ...
+    def disconnect(self) -> None: ...
     def kill(self) -> None: ...
     def join(self) -> int | None: ...
     def stop(self) -> None: ...
@@ -32,10 +37,14 @@ class Occupant(Protocol):
 
 
 class Seat:
-    """A slot as the pool sees it. `ended` is its exit code to be, once the slot was given up."""
+    """A slot as the pool sees it. `ended` is its exit code to be, once the slot was given up.
+
+    `dead`: its process was seen to end, although a session may still have to hear of it.
+    """
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
         self.programs: set[int] = set()  # a hint: the worker asks for a program that it has dropped
         self.session: Occupant | None = None
+        self.dead = False
         self.ended: asyncio.Future[int | None] | None = None

@@ -27,6 +27,7 @@ from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pickle import PickleBuffer
 from time import monotonic
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar
@@ -174,7 +175,8 @@ class Session:
                 await asyncio.sleep(0)  # inline: let the loop turn between two calls
                 answer: Answer = future.result()
             else:
-                future.add_done_callback(partial(_wake, loop, waiter))
+                told = partial(_settle, waiter) if seat.slot.on_loop else partial(_wake, loop, waiter)
+                future.add_done_callback(told)
                 if self._timeout is not None:
                     timer = loop.call_later(max(0.0, self._timeout - self._used), self._expire)
                 answer = await waiter
@@ -238,12 +240,13 @@ class Session:
 
 def _on_wire(buffer: Buffer, slot: Slot) -> WireBuffer:
     if isinstance(buffer, bytes):
-        return buffer
+        return buffer if slot.pid is None else PickleBuffer(buffer)
     if slot.maps_segments:
         ref = buffer.ref()
         if ref is not None:
             return ref
-    return buffer.view() if slot.pid is None else bytes(buffer.view())
+    # To a process the bytes themselves are sent, straight from the segment.
+    return buffer.view() if slot.pid is None else PickleBuffer(buffer.view())
 
 
 T = TypeVar("T")

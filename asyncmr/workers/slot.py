@@ -1,47 +1,52 @@
-"""ProcessSlot: one worker process behind a ProcessPoolExecutor of its own.
+"""ProcessSlot: one worker process, and the executor that calls it.
 
-One executor a slot, since one death breaks a whole ProcessPoolExecutor. `start`, `stop` and `join` block and
-belong in a thread; `submit` and `kill` are for the event loop. A slot is used once: after a death or a kill
-the pool makes another.
+`start`, `stop` and `join` block and belong in a thread; the rest is for the event loop. A slot is used once:
+after a death or a kill the pool makes another.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
+from socket import socket, socketpair
 from typing import Any
 
 from asyncmr.errors import MainGuardError, PoolStartError
 from asyncmr.workers import entry
 from asyncmr.workers.blocks import Probe
+from asyncmr.workers.executor import WorkerExecutor
 from asyncmr.workers.failures import likely_cause
 from asyncmr.workers.guard import ADVICE, GUARD_EXIT, forkserver_left
-
-_log = logging.getLogger("asyncmr")
+from asyncmr.workers.wire import Inbox
+from asyncmr.workers.worker import Answer
 
 START_LIMIT = 120.0  # seconds: the script that a worker imports may load large libraries
 STOP_LIMIT = 0.2  # seconds for a worker to leave by itself before it is killed
 NICENESS = 5
 
 # With what nearly every script that starts a job imports as well: shared by all workers, and imported once.
-PRELOAD = ("concurrent.futures.process", "cloudpickle", "asyncio", "asyncmr.workers.entry")
+PRELOAD = ("cloudpickle", "asyncio", "asyncmr.workers.entry")
 
 
 class ProcessSlot:
-    """One worker process."""
+    """One worker process. `maps_segments`: whether it can, once it has started."""
 
-    def __init__(self, preload: Sequence[str], probe: Probe | None) -> None:
+    on_loop = True
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, preload: Sequence[str] = (), probe: Probe | None = None
+    ) -> None:
+        self._loop = loop
         self._preload = preload
         self._probe = probe
-        self._executor: ProcessPoolExecutor | None = None
+        self._executor: WorkerExecutor | None = None
         self._process: Any = None
         self._killed = False
         self.maps_segments = False
@@ -56,33 +61,36 @@ class ProcessSlot:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Starts the process and waits until it answers: 60 to 100 ms, longer for the first.
+        """Starts the process and waits until it answers: 20 to 60 ms, longer for the first.
 
         Raises:
             PoolStartError: the process did not come up.
             MainGuardError: it came up inside a script without a main guard.
         """
         _preload(self._preload)
-        context = multiprocessing.get_context("forkserver")
-        executor = ProcessPoolExecutor(1, context, entry.start, (NICENESS,))
-        self._executor = executor
-        probe = self._probe
+        probe = (None, b"") if self._probe is None else (self._probe.ref, self._probe.content)
+        ours, theirs = socketpair()
         try:
-            hello = (None, b"") if probe is None else (probe.ref, probe.content)
-            answer = executor.submit(entry.hello, *hello)
-            self._process = next(iter(executor._processes.values()), None)
+            with theirs:
+                context = multiprocessing.get_context("forkserver")
+                process = context.Process(
+                    target=entry.serve, args=(theirs, NICENESS, *probe), name="asyncmr-worker"
+                )
+                process.start()
+            self._process = process
             # Every start of a process polls all known ones, in its own thread; of two threads that poll a
             # dead process at once, one reads its exit code and the other overwrites it with 255.
-            getattr(multiprocessing.process, "_children", set()).discard(self._process)
+            getattr(multiprocessing.process, "_children", set()).discard(process)
             if self._killed:
                 self.kill()
-            self.maps_segments = answer.result(timeout=START_LIMIT)
+            self.maps_segments = self._greeted(ours)
         except BaseException as exc:
+            ours.close()
             self.kill()
             self._raise_start_error(exc, self.join())
-        self._close_result_writer(executor)
+        self._executor = WorkerExecutor(ours, self._loop)
 
-    def submit(self, operation: str, *arguments: Any) -> Future[Any]:
+    def submit(self, operation: str, *arguments: Any) -> Future[Answer]:
         """Calls a method of the worker.
 
         Raises:
@@ -91,6 +99,11 @@ class ProcessSlot:
         if self._executor is None or self._killed:
             raise BrokenExecutor("the worker was stopped")
         return self._executor.submit(entry.call, operation, *arguments)
+
+    def disconnect(self) -> None:
+        """Ends the conversation: calls that a dead worker has not answered fail, and a live one leaves."""
+        if self._executor is not None:
+            self._executor.disconnect()
 
     def kill(self) -> None:
         """Kills the process and its children, now. Its `join` is still to be called."""
@@ -106,23 +119,34 @@ class ProcessSlot:
 
     def join(self) -> int | None:
         """Waits for the end of a dead or killed process; its exit code."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True)
         if self._process is None:
             return None
+        self._process.join()
         self.kill()  # children that outlived it
-        # Let go of, or an exception that somebody keeps would hold its descriptors open.
         process, self._process = self._process, None
         code: int | None = process.exitcode
+        process.close()
         return code
 
     def stop(self) -> None:
-        """Lets an idle process leave by itself for a moment, then kills it."""
-        if self._executor is not None and self._process is not None and not self._killed:
-            self._executor.shutdown(wait=False)
+        """Lets an idle process, once disconnected, leave by itself for a moment, then kills it."""
+        if self._process is not None and not self._killed:
             wait([self._process.sentinel], STOP_LIMIT)
         self.kill()
         self.join()
+
+    def _greeted(self, channel: socket) -> bool:
+        """Waits for the worker's first message: whether it can map the host's segments."""
+        inbox = Inbox(channel)
+        while channel in wait([channel, self._process.sentinel], START_LIMIT):
+            messages = inbox.receive()
+            if messages is None:
+                break
+            if messages:
+                return messages[0][0] == entry.MAPS
+        if not wait([self._process.sentinel], 0):
+            raise TimeoutError(f"it said nothing for {START_LIMIT:g} s")
+        raise BrokenExecutor("it ended before it was up")
 
     def _raise_start_error(self, exc: BaseException, code: int | None) -> None:
         if code == GUARD_EXIT or forkserver_left():
@@ -132,23 +156,6 @@ class ProcessSlot:
         else:
             why = f"{type(exc).__name__}: {exc}"
         raise PoolStartError(f"a worker process could not be started: {why}") from exc
-
-    @staticmethod
-    def _close_result_writer(executor: Any) -> None:
-        """Closes the host's copy of the result pipe's write end.
-
-        While the host holds it, the death of a worker in the middle of a result never becomes an end of
-        file, and the executor waits for the rest for ever.
-        """
-        writer = getattr(getattr(executor, "_result_queue", None), "_writer", None)
-        if isinstance(writer, Connection):
-            writer.close()
-        if writer is None or not getattr(writer, "closed", False):
-            _log.warning(
-                "this Python's ProcessPoolExecutor is built differently from what asyncmr knows: a worker "
-                "killed while it sends a result may hang its job; please report the Python version %s",
-                sys.version.split()[0],
-            )
 
 
 def _preload(names: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ ABANDONED_LIMIT = 1.0
 class ThreadSlot:
     """One worker in a thread of the host."""
 
+    on_loop = False
     maps_segments = False
     sentinel = None
     pid = None
@@ -45,6 +46,9 @@ class ThreadSlot:
         future = self._executor.submit(getattr(self._worker, operation), *arguments)
         future.add_done_callback(lambda _: self._idle.set())
         return future
+
+    def disconnect(self) -> None:
+        """There is no connection."""
 
     def kill(self) -> None:
         """Takes no more calls. The call that runs goes on to its end, and its session is closed then."""
@@ -72,6 +76,7 @@ class ThreadSlot:
 class InlineSlot:
     """One worker in the thread of the event loop, which stands still during each call."""
 
+    on_loop = True
     maps_segments = False
     sentinel = None
     pid = None
@@ -87,6 +92,9 @@ class InlineSlot:
         future: Future[Any] = Future()
         future.set_result(getattr(self._worker, operation)(*arguments))
         return future
+
+    def disconnect(self) -> None:
+        """There is no connection."""
 
     def kill(self) -> None:
         self._worker.close()

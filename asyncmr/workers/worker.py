@@ -21,7 +21,7 @@ from asyncmr.workers.excerpt import failure_of
 from asyncmr.workers.running import DirectRun, FedRun, Feed, Round, Run
 
 Answer = tuple[str, bytes, list[bytes]]
-WireBuffer = bytes | memoryview | SegmentRef
+WireBuffer = bytes | memoryview | pickle.PickleBuffer | SegmentRef
 
 PROGRAM_LIMIT = 16  # programs kept per worker: steps of a few jobs at once; a dropped one is sent again
 GARBAGE_LIMIT = 10_000  # new container objects that are worth a collection between two calls
@@ -78,13 +78,14 @@ class Worker:
         """Takes a step after "more"."""
         return self._step(None, False)
 
-    def close(self) -> None:
+    def close(self) -> Answer:
         """Ends the session early; harmless without one. What its clean-up raises is of no interest."""
         run, self._run = self._run, None
         if run is not None:
             with suppress(BaseException):
                 run.close()
             self._rest()
+        return "closed", b"", []
 
     def _load(self, program: int, data: bytes | None) -> Any:
         if data is not None:

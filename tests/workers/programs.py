@@ -125,6 +125,29 @@ class Echo:
         os.kill(os.getpid(), signal.SIGKILL)
         yield
 
+    def answer_and_die(self, argument, feed):
+        """Is killed when its answer is on its way."""
+        main = threading.get_ident()
+
+        def kill_when_idle():
+            while sys._current_frames()[main].f_code.co_name != "receive":
+                time.sleep(0.0005)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        threading.Thread(target=kill_when_idle, daemon=True).start()
+        yield 0, b"the answer"
+        return "answered"
+
+    def die_before_its_child(self, argument, feed):
+        """Is killed, and leaves a child that holds all its descriptors open, whose pid it writes."""
+        child = os.fork()
+        if not child:
+            os.setsid()
+            signal.pause()
+        Path(argument).write_text(str(child))
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield
+
     def die_in_result(self, size, feed):
         """Is killed as soon as the worker is inside the write of its result."""
         main = threading.get_ident()
@@ -132,7 +155,7 @@ class Echo:
         def kill_while_writing():
             while True:
                 frame = sys._current_frames()[main]
-                if frame.f_code.co_name == "_send":
+                if frame.f_code.co_name == "send":
                     os.kill(os.getpid(), signal.SIGKILL)
                 time.sleep(0.0005)
 

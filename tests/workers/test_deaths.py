@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
-from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
 from asyncmr.workers import Pool, Program, SlotDied, SlotTimeout
-from asyncmr.workers.slot import ProcessSlot
+from asyncmr.workers.seat import Seat
 from tests.workers.programs import Echo
 from tests.workers.talking import alive, run_script, talk, until
 
@@ -28,47 +26,54 @@ async def test_a_worker_killed_inside_its_results_write_is_noticed_within_two_se
         assert (await talk(pool, ECHO, "flood", 1)).result == "flooded"
 
 
-async def test_with_the_result_writer_left_open_that_death_goes_unnoticed(monkeypatch):
-    """The negative control of the test above."""
-    executors: list[ProcessPoolExecutor] = []
-    close = ProcessSlot._close_result_writer
-    monkeypatch.setattr(ProcessSlot, "_close_result_writer", staticmethod(executors.append))
+async def test_a_worker_whose_child_holds_its_channel_open_is_noticed_too(tmp_path):
+    """The channel never ends, but the process has: that is told by its sentinel."""
     async with Pool(1) as pool:
-        call = asyncio.create_task(talk(pool, ECHO, "die_in_result", SIZE))
-        await until(lambda: executors)
-        [pid] = pool.pids() or [0]
-        await until(lambda: not alive(pid))
-        done, _ = await asyncio.wait({call}, timeout=1.0)
+        try:
+            with pytest.raises(SlotDied):
+                async with asyncio.timeout(5):
+                    await talk(pool, ECHO, "die_before_its_child", str(tmp_path / "child"))
+        finally:
+            os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+        assert (await talk(pool, ECHO, "flood", 1)).result == "flooded"
+
+
+async def test_without_the_sentinel_that_death_goes_unnoticed(tmp_path, monkeypatch):
+    """The negative control of the test above."""
+    seen: list[Seat] = []
+    monkeypatch.setattr(Pool, "_died", lambda pool, seat: seen.append(seat))
+    async with Pool(1) as pool:
+        call = asyncio.create_task(talk(pool, ECHO, "die_before_its_child", str(tmp_path / "child")))
+        await until(lambda: seen)
+        done, _ = await asyncio.wait({call}, timeout=0.5)
         assert not done
-        for executor in executors:
-            close(executor)
-        with pytest.raises(SlotDied):
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+        with pytest.raises(SlotDied):  # now the channel has ended as well
             await call
 
 
-async def test_a_worker_killed_while_it_is_sent_its_input_is_noticed():
-    def feeder_is_blocked():
-        return any("_send" in _functions(frame) for frame in sys._current_frames().values())
+async def test_an_answer_that_was_sent_before_its_worker_died_counts():
+    async with Pool(1) as pool:
+        for number in range(1, 11):
+            reply = await talk(pool, ECHO, "answer_and_die")
+            assert (reply.items, reply.result) == ([(0, b"the answer")], "answered")
+            async with asyncio.timeout(5):
+                while pool.stats().replaced < number:
+                    await asyncio.sleep(0)
 
+
+async def test_a_worker_killed_while_it_is_sent_its_input_is_noticed():
     async with Pool(1) as pool:
         await talk(pool, ECHO, "flood", 1)
-        [pid] = pool.pids()
+        [pid], [seat] = pool.pids(), pool._live
         os.kill(pid, signal.SIGSTOP)
         call = asyncio.create_task(talk(pool, ECHO, "run", (), [[bytes(4 << 20)]]))
-        await until(feeder_is_blocked)
+        await until(lambda: seat.slot._executor._unsent)  # type: ignore[attr-defined]
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(SlotDied):
             async with asyncio.timeout(5):
                 await call
         assert (await talk(pool, ECHO, "flood", 1)).result == "flooded"
-
-
-def _functions(frame):
-    names = set()
-    while frame is not None:
-        names.add(frame.f_code.co_name)
-        frame = frame.f_back
-    return names
 
 
 async def test_exit_codes_are_right_while_others_start():
