@@ -7,8 +7,6 @@ from typing import Any
 
 from asyncmr.kernel.blocks import encode_pairs
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n"})
-
 
 @dataclass(frozen=True, slots=True)
 class TextFormat:
@@ -20,27 +18,36 @@ class TextFormat:
     def encode(self, keys: list[Any], values: list[Any]) -> bytes:
         if not keys:
             return b""
-        key_texts = _escaped(keys)
-        if values.count(None) == len(values):
-            lines = key_texts
-        elif None in values:
-            texts = _escaped(values)
-            lines = [
-                key if value is None else f"{key}\t{text}"
-                for key, value, text in zip(key_texts, values, texts, strict=True)
-            ]
-        else:
-            lines = list(map("%s\t%s".__mod__, zip(key_texts, _escaped(values), strict=True)))
-        return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
+        key_texts, text = _texts(keys)
+        if values.count(None) != len(values):
+            value_texts, _ = _texts(values)
+            if None in values:
+                lines = [
+                    key if value is None else f"{key}\t{text}"
+                    for key, value, text in zip(key_texts, values, value_texts, strict=True)
+                ]
+            else:
+                lines = list(map("%s\t%s".__mod__, zip(key_texts, value_texts, strict=True)))
+            text = "\n".join(lines)
+        return f"{text}\n".encode("utf-8", "surrogateescape")
 
 
-def _escaped(column: list[Any]) -> list[str]:
-    """The column as text; looked through once as a whole, because hardly any needs an escape."""
+def _texts(column: list[Any]) -> tuple[list[str], str]:
+    """The column as escaped text, value by value and as lines.
+
+    It is escaped as a whole, since most of it needs no escape, and to look at one text costs as much as at all.
+    """
     texts = column if set(map(type, column)) == {str} else list(map(str, column))
     whole = "\n".join(texts)
-    if "\t" in whole or "\\" in whole or whole.count("\n") != len(texts) - 1:
-        return [text.translate(_ESCAPES) for text in texts]
-    return texts
+    if whole.count("\n") != len(texts) - 1:
+        texts = [_escaped(text).replace("\n", "\\n") for text in texts]
+        return texts, "\n".join(texts)
+    escaped = _escaped(whole)
+    return texts if len(escaped) == len(whole) else escaped.split("\n"), escaped
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\t", "\\t")
 
 
 @dataclass(frozen=True, slots=True)
