@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from asyncmr.errors import UsageError
 
@@ -57,12 +57,23 @@ class Step:
     aggregator: Aggregator | None
     partitions: int | None
     partitioner: Partitioner | None
-    sort: bool
+    sort: bool | Literal["total"]
+
+    @property
+    def reduces(self) -> bool:
+        """Whether the values of a key become results; otherwise pairs pass as they are."""
+        return self.reducer is not None or self.fold is not None or self.aggregator is not None
 
     @property
     def shuffles(self) -> bool:
-        """Whether pairs are brought together by key; otherwise the step only maps."""
-        return self.reducer is not None or self.fold is not None or self.aggregator is not None
+        """Whether pairs move to where their key belongs; otherwise the step only maps."""
+        moved = self.partitions is not None or self.partitioner is not None or bool(self.sort)
+        return self.reduces or moved
+
+    @property
+    def total_order(self) -> bool:
+        """Whether the partitions are ranges of keys, one behind the other."""
+        return self.sort == "total"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +84,7 @@ class Job:
         Job(mapper=words, fold=operator.add)
         Job(mapper=words, aggregator=asyncmr.Sum())
         Job(mapper=words)                                   # only maps
+        Job(mapper=by_date, sort="total")                   # sorts
 
     `mapper(key, value)` yields pairs, or returns an iterable of them. A text line arrives as `(None, line)`.
     `reducer(key, values)` gets an iterator over the key's values, in input order, and yields pairs.
@@ -81,8 +93,14 @@ class Job:
     reducer at once. An `aggregator` is the same with its own accumulator (see `Aggregator`).
     `partitions`: how many parts the output has; by default it follows from the size of the input.
     `partitioner(key, partitions)` gives a key's part; by default parts are ranges of the key's hash.
-    `sort`: keys in order within each part; otherwise they come in the order of their hash.
+    `sort`: True for keys in order within each part, "total" for keys in order through all parts, so that the parts,
+    one behind the other, are sorted. Without it keys come in the order of their hash.
     `name`: what reports and errors call the job.
+
+    With `partitions`, `partitioner` or `sort`, and nothing that reduces, all pairs of the mapper pass, those of
+    equal keys in input order. For `sort="total"` the keys are divided into ranges by a look at a sample of the
+    input: the mapper runs once more on some of the records, whose user counters do not count. Equal keys share a
+    part, however many they are.
 
     Functions may be lambdas and closures. They run in worker processes, one record at a time, and should not
     change what they are given. An engine takes a job as it is when it first runs it: globals of a script or
@@ -99,7 +117,7 @@ class Job:
     aggregator: Aggregator | None = None
     partitions: int | None = None
     partitioner: Partitioner | None = None
-    sort: bool = False
+    sort: bool | Literal["total"] = False
     name: str = ""
     before: Job | None = None
 
@@ -114,10 +132,12 @@ class Job:
             raise UsageError(
                 "a combiner needs a reducer; with fold or aggregator leave it out, they combine by themselves"
             )
-        if not ways and (self.partitioner is not None or self.sort or self.partitions is not None):
+        if self.sort not in (False, True, "total"):
+            raise UsageError(f'sort={self.sort!r} is none of False, True and "total"')
+        if self.sort == "total" and self.partitioner is not None:
             raise UsageError(
-                "partitions, partitioner and sort act on the shuffle, and a Job without reducer, fold or "
-                "aggregator has none"
+                'sort="total" gives each part a range of the keys, so there is nothing for a partitioner to decide; '
+                "leave it out, or use sort=True for keys in order within the parts that it makes"
             )
         if self.aggregator is not None and not isinstance(self.aggregator, Aggregator):
             raise UsageError(
@@ -228,11 +248,13 @@ class Split:
 class SourceInfo:
     """What is known of an input before it is read.
 
-    `bytes`: its size, or None. `divided`: it makes several splits even if it is small.
+    `bytes`: its size, or None. `divided`: it makes several splits even if it is small. `sampled`: the source is a
+    `Sampled`; where it is none, a job with `sort="total"` stores the records first.
     """
 
     bytes: int | None
     divided: bool = False
+    sampled: bool = False
 
 
 class RecordBatch(NamedTuple):
@@ -327,6 +349,31 @@ class Sink(Protocol):
         """The job failed or was cancelled: leaves nothing visible."""
 
 
+class Sample(NamedTuple):
+    """Some records of an input.
+
+    `every`: it is enough to look at one of so many of them. `stretches`: the decoder's positions at which stretches of
+    records begin that stand for equally many bytes of the input, however long they are; none where every record
+    stands for as many records as the next.
+    """
+
+    split: Split
+    every: int = 1
+    stretches: tuple[int, ...] = ()
+
+
+@runtime_checkable
+class Sampled(Protocol):
+    """A source of which a few records can be seen before all are read; a job with `sort="total"` asks for them."""
+
+    def samples(self, buffers: Buffers) -> AsyncGenerator[Sample, None]:
+        """Records from all over the prepared input, as many for each byte of it, as an async generator.
+
+        Which they are depends on the input alone. They are about 1/64 of it, but some megabytes at most, in some
+        samples that can be looked at in parallel. The buffers belong to whoever takes them.
+        """
+
+
 class Columns(Protocol):
     """Consecutive pairs of a run, key by key; `counts` says how many values each has, None: one each."""
 
@@ -346,7 +393,8 @@ class Columns(Protocol):
 class Reduction(Protocol):
     """How the values of a key become its results; what runs in the workers behind the map.
 
-    A table maps a key to whatever the reduction keeps for it, in the order in which keys first appeared.
+    A table maps a key to whatever the reduction keeps for it, in the order in which keys first appeared. (Where pairs
+    pass as they are it is two columns, and all it has of a dict is its length and `clear`.)
     Partials are what moves between workers, as columns.
     """
 
@@ -358,25 +406,29 @@ class Reduction(Protocol):
     def folds(self) -> bool:
         """Whether a table keeps one accumulator for a key, rather than all its values."""
 
-    def table(self) -> dict[Any, Any]:
+    @property
+    def passes(self) -> bool:
+        """Whether pairs pass as they are: `results` and `stream` are not called."""
+
+    def table(self) -> Any:
         """An empty table."""
 
-    def absorb(self, table: dict[Any, Any], pairs: list[Pair]) -> None:
+    def absorb(self, table: Any, pairs: list[Pair]) -> None:
         """Takes a batch of the mapper's pairs into the table."""
 
-    def gather(self, table: dict[Any, Any], run: Columns) -> None:
+    def gather(self, table: Any, run: Columns) -> None:
         """Takes partials into the table. Called in input order."""
 
-    def partials(self, table: dict[Any, Any]) -> tuple[list[Any], list[Any], list[int] | None]:
+    def partials(self, table: Any) -> tuple[list[Any], list[Any], list[int] | None]:
         """The table as columns of keys, values and counts, combined."""
 
-    def snapshot(self, table: dict[Any, Any]) -> tuple[list[Any], list[Any], list[int] | None]:
+    def snapshot(self, table: Any) -> tuple[list[Any], list[Any], list[int] | None]:
         """The table as columns from which `gather` makes the same table again."""
 
-    def condense(self, table: dict[Any, Any]) -> None:
+    def condense(self, table: Any) -> None:
         """Makes the table as small as combining can."""
 
-    def results(self, keys: list[Any], table: dict[Any, Any]) -> Iterator[Pair]:
+    def results(self, keys: list[Any], table: Any) -> Iterator[Pair]:
         """The results of whole keys, in the order of `keys`."""
 
     def stream(self, runs: Iterator[Any]) -> Iterator[Pair]:

@@ -14,4 +14,10 @@ def words(_key: object, line: str) -> Iterator[tuple[str, None]]:
         yield word, None
 
 
+def whole_line(_key: object, line: str) -> tuple[tuple[str, None]]:
+    """A line as a key, without a value."""
+    return ((line, None),)
+
+
+sort = Job(mapper=whole_line, sort="total", name="sort")
 wordcount = Job(mapper=words, aggregator=Count(), name="wordcount")

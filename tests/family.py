@@ -20,6 +20,10 @@ def tuples(_key, record):
     return [((record[:1], len(record) % 3), len(record))]
 
 
+def without_value(_key, record):
+    yield record, None
+
+
 def total(key, values):
     yield key, sum(values)
 
@@ -54,4 +58,14 @@ JOBS = {
     "sorted fold": Job(mapper=tuples, fold=operator.add, sort=True),
     "partitioner": Job(mapper=letters, reducer=listed, partitioner=by_length),
     "only maps": Job(mapper=letters),
+    "passing": Job(mapper=letters, partitions=3),
+    "passing sorted": Job(mapper=sizes, sort=True),
+    "passing partitioner": Job(mapper=letters, partitioner=by_length),
+    "total order": Job(mapper=letters, sort="total"),
+    "total order without values": Job(mapper=without_value, sort="total"),
+    "total order of values in order": Job(mapper=letters, reducer=listed, sort="total"),
+    "total order of a combiner": Job(mapper=letters, combiner=total, reducer=total, sort="total"),
+    "total order of a fold": Job(mapper=tuples, fold=operator.add, sort="total"),
 }
+
+TOTAL_ORDER = [name for name, job in JOBS.items() if job.sort == "total"]

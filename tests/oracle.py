@@ -6,7 +6,7 @@ from functools import reduce
 def oracle(job, records, key=None):
     """The pairs of a one-step job, in no particular order."""
     pairs = [pair for record in records for pair in job.mapper(key, record)]
-    if not job.steps[-1].shuffles:
+    if not job.steps[-1].reduces:
         return pairs
     groups: dict = {}
     for name, value in pairs:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 import asyncmr
 from asyncmr import Engine
 from asyncmr.pipeline.limits import Limits
-from tests.family import JOBS
+from tests.family import JOBS, TOTAL_ORDER
 from tests.oracle import oracle
 
 RECORDS = st.lists(st.text(alphabet="abcdefgh \u00e9\U0001f600", max_size=12), max_size=60)
@@ -76,3 +76,18 @@ async def test_partitions_only_cut_the_same_order():
     few = await collected(JOBS["fold"].replace(partitions=1), records, workers=1, executor="inline")
     many = await collected(JOBS["fold"].replace(partitions=50), records, workers=1, executor="inline")
     assert few == many
+
+
+@pytest.mark.parametrize("name", TOTAL_ORDER)
+@given(records=RECORDS, limits=LIMITS, per_task=st.integers(1, 30), partitions=st.integers(1, 9))
+@settings(max_examples=25, deadline=None)
+async def test_a_total_order_is_sorted_from_part_to_part_whatever_is_sampled(
+    name, records, limits, per_task, partitions
+):
+    job = JOBS[name].replace(partitions=partitions)
+    want = sorted(oracle(job, records), key=lambda pair: pair[0])  # stable: equal keys stay in input order
+    for given_records in (records, iter(records)):
+        got = await collected(
+            job, given_records, per_task=per_task, workers=2, executor="inline", limits=limits
+        )
+        assert got == want

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from itertools import chain, count, islice
 from typing import Any
 
+from asyncmr.connectors.sampling import SAMPLES, evenly, sample_records
 from asyncmr.errors import UsageError
-from asyncmr.job import Buffers, SourceInfo, Split
+from asyncmr.job import Buffers, Sample, SourceInfo, Split
 from asyncmr.kernel.blocks import encode_pairs
 from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
@@ -51,28 +53,43 @@ class Records:
         first = list(islice(left, _SLICE_RECORDS))
         self._used = left is self._records
         self._left = chain(first, left)
+        sampled = isinstance(self._records, Sequence)
         if len(first) == _SLICE_RECORDS:
-            return SourceInfo(None)
-        return SourceInfo(len(_encode(first)), divided=len(first) > self._per_task)
+            return SourceInfo(None, sampled=sampled)
+        return SourceInfo(len(_encode(first)), divided=len(first) > self._per_task, sampled=sampled)
 
     async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         if self._left is None:
             raise UsageError("a source is prepared before it is read")
-        for index in count():
-            pieces: list[bytes] = []
-            size = held = 0
-            while held < self._per_task and size < _SPLIT_BYTES:
-                some = list(islice(self._left, min(_SLICE_RECORDS, self._per_task - held)))
-                if not some:
-                    break
-                pieces.append(_encode(some))
-                size += len(pieces[-1])
-                held += len(some)
-                if len(some) == _SLICE_RECORDS:
-                    await asyncio.sleep(0)
-            if not held:
-                return
-            yield Split(index, size, data=pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        async with aclosing(_cut(self._left, self._per_task)) as splits:
+            async for split in splits:
+                yield split
+
+    async def samples(self, buffers: Buffers) -> AsyncGenerator[Sample, None]:
+        """Records at even distances."""
+        assert isinstance(self._records, Sequence)
+        wanted = sample_records(len(self._records))
+        async with aclosing(_cut(iter(evenly(self._records, wanted)), -(-wanted // SAMPLES))) as splits:
+            async for split in splits:
+                yield Sample(split)
+
+
+async def _cut(records: Iterator[Any], per_task: int) -> AsyncGenerator[Split, None]:
+    for index in count():
+        pieces: list[bytes] = []
+        size = held = 0
+        while held < per_task and size < _SPLIT_BYTES:
+            some = list(islice(records, min(_SLICE_RECORDS, per_task - held)))
+            if not some:
+                break
+            pieces.append(_encode(some))
+            size += len(pieces[-1])
+            held += len(some)
+            if len(some) == _SLICE_RECORDS:
+                await asyncio.sleep(0)
+        if not held:
+            return
+        yield Split(index, size, data=pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
 
 def _encode(records: list[Any]) -> bytes:

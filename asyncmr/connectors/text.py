@@ -17,9 +17,10 @@ from collections.abc import AsyncGenerator, Sequence
 
 from aiofiles.threadpool.binary import AsyncFileIO
 
+from asyncmr.connectors.line_slices import LineSlices
 from asyncmr.connectors.paths import FileEntry, PathSpec, resolve
 from asyncmr.errors import InputError, UsageError
-from asyncmr.job import Buffer, Buffers, Piece, SourceInfo, Split
+from asyncmr.job import Buffer, Buffers, Piece, Sample, SourceInfo, Split
 from asyncmr.kernel.decoding import TextLines
 from asyncmr.storage.disk import Disk, translated
 
@@ -53,7 +54,7 @@ class TextFiles:
         self._prepared = disk, files
         size = sum(file.size for file in files)
         # A newline may be added to each file, and none of them is worth a second split.
-        return SourceInfo(size, divided=size + len(files) > self._split_bytes)
+        return SourceInfo(size, divided=size + len(files) > self._split_bytes, sampled=True)
 
     async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         """The splits in order. Their buffers belong to whoever takes them.
@@ -80,6 +81,19 @@ class TextFiles:
                 index, pieces = index + 1, _behind(pieces, cut) if tail else []
         finally:
             await stream.close()
+
+    async def samples(self, buffers: Buffers) -> AsyncGenerator[Sample, None]:
+        """Some lines from every stretch of the files. Raises as `splits`."""
+        if self._prepared is None:
+            raise UsageError("a source is prepared before it is read")
+        disk, files = self._prepared
+        for index, slices in enumerate(LineSlices.of(files)):
+            data, pieces = await disk.run(slices.read)
+            if data:
+                buffer = await buffers.lease(len(data))
+                buffer.view[: len(data)] = data
+                split = Split(index, len(data), buffer=buffer, pieces=pieces)
+                yield Sample(split, stretches=tuple(piece.start for piece in pieces))
 
     async def _fill(
         self, buffer: Buffer, stream: _Stream, tail: bytes, pieces: list[Piece]

@@ -19,6 +19,7 @@ class AggregateReduction:
 
     combines = True
     folds = True
+    passes = False
 
     def __init__(self, aggregator: Aggregator) -> None:
         self._aggregator = aggregator

@@ -64,14 +64,24 @@ def encode_block(run: Slice, *, placed: bool) -> bytes:
     return b"".join((header, places, counts, keys, values))
 
 
-def decode_blocks(data: memoryview) -> Iterator[Slice]:
-    """The pairs of blocks that lie one behind the other, block by block."""
+def block_views(data: memoryview) -> Iterator[memoryview]:
+    """Each of some blocks that lie one behind the other."""
     at = 0
     while at < len(data):
         _, _, *lengths, _, _, _ = _HEADER.unpack_from(data, at)
         end = at + _HEADER.size + sum(lengths)
-        yield decode_block(data[at:end])
+        yield data[at:end]
         at = end
+
+
+def keys_in(block: memoryview) -> int:
+    """How many keys a block holds."""
+    return int(_HEADER.unpack_from(block)[0])
+
+
+def decode_blocks(data: memoryview) -> Iterator[Slice]:
+    """The pairs of blocks that lie one behind the other, block by block."""
+    return map(decode_block, block_views(data))
 
 
 def decode_block(data: memoryview) -> Slice:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import marshal
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, groupby, pairwise
 from typing import Any
 
@@ -39,6 +39,18 @@ def describe_shares(shares: list[tuple[int, list[int]]], *, last: bool) -> bytes
     """The first buffer of a round: the shares that it holds, where each piece of them ends in the second buffer, and
     whether it is the last round."""
     return marshal.dumps((shares, last))
+
+
+def shares_of(feed: Feed) -> Iterator[tuple[int, list[memoryview]]]:
+    """The shares that are fed, and the pieces of each."""
+    last = False
+    while not last:
+        described, data = feed.ask(())
+        shares, last = marshal.loads(described)
+        start = 0
+        for share, ends in shares:
+            yield share, [data[a:b] for a, b in pairwise([start, *ends])]
+            start = ends[-1]
 
 
 class BucketLayout:
@@ -97,15 +109,8 @@ class BucketLayout:
         return b"".join((self._lengths.pack(*map(len, buckets)), *buckets))
 
     def stretches(self, feed: Feed, reduction: Reduction) -> Iterator[Stretch]:
-        last = False
-        while not last:
-            described, data = feed.ask(())
-            shares, last = marshal.loads(described)
-            start = 0
-            for share, ends in shares:
-                pieces = [data[a:b] for a, b in pairwise([start, *ends])]
-                yield from self._share(share, pieces, reduction)
-                start = ends[-1]
+        for share, pieces in shares_of(feed):
+            yield from self._share(share, pieces, reduction)
 
     def _share(self, share: int, pieces: list[memoryview], reduction: Reduction) -> Iterator[Stretch]:
         lengths = [self._lengths.unpack_from(piece) for piece in pieces]
@@ -123,7 +128,7 @@ class BucketLayout:
                 slices = chain.from_iterable(map(decode_blocks, found))
                 yield Stretch(slices, bucket=share * self._buckets + bucket)
 
-    def _sorted(self, found: list[memoryview], reduction: Reduction) -> _SortedFeed:
+    def _sorted(self, found: list[memoryview], reduction: Reduction) -> SortedFeed:
         """One bucket of all runs, as a few sorted runs."""
         runs: list[deque[bytes]] = []
         while found:
@@ -133,7 +138,7 @@ class BucketLayout:
             table = gathered(reduction, chain.from_iterable(map(decode_blocks, some)))
             run = self.fine.sorted(Slice((), *reduction.snapshot(table)))
             runs.append(deque(self.fine.encoded([run])))
-        return _SortedFeed(runs)
+        return SortedFeed(runs)
 
     def written(self, columns: Iterable[tuple[int, Slice]]) -> Iterator[tuple[int, bytes]]:
         for share, some in groupby(columns, lambda column: column[0] // self._buckets):
@@ -141,6 +146,9 @@ class BucketLayout:
             for bucket, pairs in some:
                 buckets[bucket % self._buckets].append(encode_block(pairs, placed=False))
             yield share, self._piece([b"".join(blocks) for blocks in buckets])
+
+    def sorted(self, pairs: Slice) -> Slice:
+        return self.fine.sorted(pairs)
 
     def ordered(self, keys: list[Any]) -> list[Any]:
         return self.fine.ordered(keys)
@@ -150,10 +158,10 @@ def _restored(partitioning: Partitioning, buckets: int, bucket_bytes: int) -> Bu
     return BucketLayout(partitioning, buckets, bucket_bytes=bucket_bytes)
 
 
-class _SortedFeed:
+class SortedFeed:
     """Sorted runs in memory as a feed; gives a block of each wanted run."""
 
-    def __init__(self, runs: list[deque[bytes]]) -> None:
+    def __init__(self, runs: Sequence[deque[bytes] | deque[memoryview]]) -> None:
         self._runs = runs
 
     def ask(self, wanted: tuple[int, ...]) -> list[memoryview]:

@@ -17,6 +17,7 @@ class FoldReduction:
 
     combines = True
     folds = True
+    passes = False
 
     def __init__(self, fold: Fold) -> None:
         self._fold = fold

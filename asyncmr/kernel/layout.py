@@ -1,9 +1,10 @@
 """How the pairs of a shuffle lie in the bytes that move: what all layouts have in common.
 
 What one map task, or one merge, makes for one share of a partition is a run, and a run is one piece of bytes or
-several. A layout writes tables as runs and reads runs as stretches of whole keys. There are two: `BucketLayout`, for
-all jobs that do not ask for an order, and `SortedLayout`, for those that do and for partitions too large to be read at
-once. Both give the same pairs in the same order.
+several. A layout writes tables as runs and reads runs as stretches of whole keys. There are three: `BucketLayout`, for
+all jobs that do not ask for an order; `RangeLayout`, for a total order; and `SortedLayout`, for partitions in order by
+themselves, and for partitions of the others too large to be read at once. To read with that gives the same pairs in
+the same order.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from asyncmr.job import Reduction
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.nans import holds_nan, unify_nans
 
-Table = dict[Any, Any]
+Table = Any
 
 
 class Feed(Protocol):
@@ -56,6 +57,9 @@ class Layout(Protocol):
 
     def written(self, columns: Iterable[tuple[int, Slice]]) -> Iterator[tuple[int, bytes]]:
         """`(share of the partition, piece)` from the pairs of one partition, in order, bucket by bucket."""
+
+    def sorted(self, pairs: Slice) -> Slice:
+        """The pairs of a stretch in the order in which they are written; those of equal keys stay as they were."""
 
     def ordered(self, keys: list[Any]) -> list[Any]:
         """The keys of a stretch in the order in which their results are written."""

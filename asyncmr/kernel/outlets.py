@@ -28,6 +28,7 @@ TABLE_BYTES = 40 << 20
 # Pieces of runs leave together when they are this many bytes.
 PACK_BYTES = 1 << 20
 CHUNK_PAIRS = 8192
+_STEP = 1024
 CHUNK_BYTES = 4 << 20
 
 
@@ -42,8 +43,9 @@ class TableSize:
     _LIST = 72  # an empty list with room for a few values
     _POINTER = 8
 
-    def __init__(self, *, folds: bool) -> None:
+    def __init__(self, *, folds: bool, passes: bool = False) -> None:
         self._folds = folds
+        self._key = self._POINTER if passes else self._ENTRY + self._LIST
         self.clear()
 
     def clear(self) -> None:
@@ -76,7 +78,7 @@ class TableSize:
         sampled, key_bytes, value_bytes, pairs = self.state
         if self._folds:
             return len(table) * (self._ENTRY * sampled + key_bytes + value_bytes) // sampled
-        entry = (self._ENTRY + self._LIST) * sampled + key_bytes
+        entry = self._key * sampled + key_bytes
         return (len(table) * entry + pairs * (self._POINTER * sampled + value_bytes)) // sampled
 
 
@@ -92,7 +94,7 @@ class RunOutlet:
         self.flushes = 0
         self.pairs_out = 0
         self._table_bytes = table_bytes
-        self._size = TableSize(folds=folds)
+        self._size = TableSize(folds=folds, passes=reduction.passes)
 
     def add(self, batch: list[Pair]) -> Iterator[Item]:
         """Takes a batch; gives the runs of the table if it is full and combining does not make room."""
@@ -178,6 +180,22 @@ class ChunkOutlet:
         self._bytes += estimate_bytes(list(chain.from_iterable(sample))) * len(batch) // len(sample)
         if len(self._keys) >= CHUNK_PAIRS or self._bytes >= CHUNK_BYTES:
             yield from self.finish()
+
+    def add_columns(self, keys: list[Any], values: list[Any]) -> Iterator[Item]:
+        """Takes pairs as columns, however many; gives the chunks that are full."""
+        at = 0
+        while at < len(keys):
+            # Chunks end at the same pairs, in whatever portions these come.
+            end = at + _STEP - len(self._keys) % _STEP
+            self._keys += keys[at:end]
+            self._values += values[at:end]
+            at = end
+            if len(self._keys) % _STEP:
+                return
+            sample = self._keys[-_STEP::64] + self._values[-_STEP::64]
+            self._bytes += estimate_bytes(sample) * 64
+            if len(self._keys) >= CHUNK_PAIRS or self._bytes >= CHUNK_BYTES:
+                yield from self.finish()
 
     def finish(self) -> Iterator[Item]:
         """The chunk that has begun."""

@@ -7,16 +7,21 @@ and returns the facts that the host commits together with the items.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from itertools import islice
+from contextlib import suppress
+from itertools import islice, pairwise
 from time import perf_counter
 from typing import Any
 
 from asyncmr.job import Decoder, Encoder, Mapper, Pair, Reduction
 from asyncmr.kernel.blocks import Slice, decode_pairs, encode_pairs
+from asyncmr.kernel.bounds import Bounds
 from asyncmr.kernel.failures import UserFailure, check_pairs
 from asyncmr.kernel.layout import Feed, Layout, Stretch, gathered, tables_of
 from asyncmr.kernel.mapping import BATCH, Mapping
 from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, Item, Pack, RunOutlet
+from asyncmr.kernel.passing import joined
+from asyncmr.kernel.ranges import RangeLayout
+from asyncmr.kernel.sampling import Every, KeySample
 
 Facts = dict[str, Any]
 Task = Generator[Item, None, Facts]
@@ -45,16 +50,44 @@ class StepProgram:
         self._layout = layout
         self._table_bytes = table_bytes
 
-    def map(self, argument: tuple[int, bool, bool], feed: Feed) -> Task:
+    def sample(self, argument: tuple[int, tuple[int, ...]], feed: Feed) -> Task:
+        """The mapper alone on some records, fed as one buffer; yields a block of the keys that it makes of them.
+
+        `argument`: one of so many records is looked at, and the beginnings of stretches of equal worth, as `Sample`
+        has them. A mapper that raises ends the stretch: it will meet the record again, where its position is known.
+        """
+        every, starts = argument
+        (data,) = feed.ask(())
+        mapper = self._mapper if every == 1 else Every(self._mapper, every)
+        found = KeySample()
+        records = pairs = 0
+        for start, stop in pairwise([*(starts or (0,)), self._decoder.end(data)]):
+            mapping = Mapping(mapper, self._decoder, data, start, stop)
+            with suppress(UserFailure):
+                for batch in mapping.batches():
+                    found.add(batch, worth=1 / (stop - start) if starts else 1.0)
+            records += mapping.records
+            pairs += mapping.pairs
+        yield ("sample",), found.encoded()
+        return {"records": -(-records // every), "pairs": pairs}
+
+    def bounds(self, argument: tuple[int, int], feed: Feed) -> Task:
+        """Chooses the bounds of a total order, `argument`: of so many partitions with so many shares each, from the
+        blocks of all samples; yields them encoded."""
+        keys, weights = decode_pairs(b"".join(feed.ask(())))
+        yield ("bounds",), Bounds.chosen(keys, weights, *argument).encoded()
+        return {}
+
+    def map(self, argument: tuple[int, bool, bool, bytes], feed: Feed) -> Task:
         """A whole split, fed as one buffer. `argument`: the split's index, whether to stop at slow records,
-        and whether to reduce at once, which takes a split that is the whole input.
+        whether to reduce at once, which takes a split that is the whole input, and the bounds of a total order.
 
         Facts: `records`, `pairs`, `pairs_out`; when it stopped early, `left`, the positions at which to cut the
         rest, and `state`, which `resume` takes together with the items `("state",)` and `("pairs",)`.
         """
-        index, patient, fused = argument
+        index, patient, fused, bounds = argument
         (data,) = feed.ask(())
-        outlet = self._outlet(index)
+        outlet = self._outlet(index, bounds)
         mapping = Mapping(self._mapper, self._decoder, data, 0, self._decoder.end(data))
         mapping.patient = patient
         for batch in mapping.batches():
@@ -84,14 +117,14 @@ class StepProgram:
             yield ("pairs",), encode_pairs([key for key, _ in batch], [value for _, value in batch])
         return {"records": mapping.records, "pairs": mapping.pairs}
 
-    def resume(self, argument: tuple[int, tuple[Any, ...]], feed: Feed) -> Task:
-        """The end of a split that stopped early. `argument`: the split's index, and the state.
+    def resume(self, argument: tuple[int, tuple[Any, ...], bytes], feed: Feed) -> Task:
+        """The end of a split that stopped early. `argument`: the split's index, the state, and the bounds.
 
         Fed are the table that was put down, and the pairs of what was left, in order.
         """
-        index, state = argument
+        index, state, bounds = argument
         table, *shares = feed.ask(())
-        outlet = self._outlet(index)
+        outlet = self._outlet(index, bounds)
         outlet.take_up(state, table)
         pairs = _pairs_of(shares)
         while batch := list(islice(pairs, BATCH)):
@@ -125,6 +158,12 @@ class StepProgram:
         outlet = ChunkOutlet(self._encoder, partition, role="reducer")
         counted = [0]
         for stretch in _counting(layout.stretches(feed, reduction), counted):
+            if reduction.passes:
+                # The slices of an endless stretch lie one behind the other as they come.
+                runs = stretch.slices if stretch.endless else [layout.sorted(joined(stretch.slices))]
+                for run in runs:
+                    yield from outlet.add_columns(run.keys, run.values)
+                continue
             if stretch.endless:
                 results = reduction.stream(stretch.slices)
             else:
@@ -136,7 +175,7 @@ class StepProgram:
 
     def _fuse(self, outlet: RunOutlet) -> Task:
         """Reduces what the table holds, or gives it as runs from the partition on at which that takes long."""
-        reduction, layout = self._shuffle()
+        reduction, layout = outlet.reduction, outlet.layout
         began = perf_counter()
         pairs_out = reduced = results = 0
         pack = Pack(outlet.flushes)
@@ -146,10 +185,14 @@ class StepProgram:
                 for piece in layout.encoded(slices):
                     yield from pack.add(share, piece)
                 continue
-            table = gathered(reduction, slices)
             chunk = ChunkOutlet(self._encoder, share, role="reducer")
             try:
-                yield from _output(reduction.results(layout.ordered(list(table)), table), chunk)
+                if reduction.passes:
+                    run = layout.sorted(joined(slices))
+                    yield from chunk.add_columns(run.keys, run.values)
+                else:
+                    table = gathered(reduction, slices)
+                    yield from _output(reduction.results(layout.ordered(list(table)), table), chunk)
                 yield from chunk.finish()
             except UserFailure as failure:
                 failure.facts["stage"] = "reduce"
@@ -159,10 +202,12 @@ class StepProgram:
         yield from pack.finish()
         return {"pairs_out": pairs_out, "reduced": reduced, "results": results}
 
-    def _outlet(self, index: int) -> RunOutlet | ChunkOutlet:
+    def _outlet(self, index: int, bounds: bytes) -> RunOutlet | ChunkOutlet:
         if self._reduction is None:
             return ChunkOutlet(self._encoder, index, role="mapper")
         reduction, layout = self._shuffle()
+        if isinstance(layout, RangeLayout):
+            layout = layout.within(bounds)
         return RunOutlet(reduction, layout, folds=reduction.folds, table_bytes=self._table_bytes)
 
     def _shuffle(self, refined: bool = False) -> tuple[Reduction, Layout]:

@@ -1,6 +1,6 @@
-"""What a step's combiner and reducer, its fold, or its aggregator compile to.
+"""What a step's combiner and reducer, its fold, or its aggregator compile to, and a shuffle without any of them.
 
-Each of the three is a `Reduction` (see `asyncmr.job`) in a file of its own, with one tight loop and no work per
+Each of the four is a `Reduction` (see `asyncmr.job`) in a file of its own, with one tight loop and no work per
 record beside it.
 """
 
@@ -10,6 +10,7 @@ from asyncmr.job import Reduction, Step
 from asyncmr.kernel.aggregating import AggregateReduction
 from asyncmr.kernel.folding import FoldReduction
 from asyncmr.kernel.grouping import GroupReduction
+from asyncmr.kernel.passing import PassingReduction
 
 
 def reduction_of(step: Step) -> Reduction | None:
@@ -20,4 +21,4 @@ def reduction_of(step: Step) -> Reduction | None:
         return AggregateReduction(step.aggregator)
     if step.reducer is not None:
         return GroupReduction(step.combiner, step.reducer)
-    return None
+    return PassingReduction() if step.shuffles else None

@@ -15,7 +15,7 @@ from asyncmr.job import Reduction
 from asyncmr.kernel.blocks import Slice, cut_blocks
 from asyncmr.kernel.layout import Feed, Stretch, Table, partials_of
 from asyncmr.kernel.merging import Merge
-from asyncmr.kernel.ordering import in_order, order_of_keys
+from asyncmr.kernel.ordering import comparing, in_order, in_order_of_keys, order_of_keys
 from asyncmr.kernel.partitioning import Partitioning
 
 
@@ -45,7 +45,7 @@ class SortedLayout:
     def sorted(self, pairs: Slice) -> Slice:
         """The pairs in order, with their places; pairs of one place stay as they were."""
         if self._by_key:
-            return in_order(pairs._replace(places=pairs.keys), order_of_keys(pairs.keys))
+            return in_order_of_keys(pairs)
         places = self._partitioning.hasher.places(pairs.keys)
         order = sorted(range(len(places)), key=places.__getitem__)
         return in_order(pairs._replace(places=places), order)
@@ -55,7 +55,8 @@ class SortedLayout:
             yield from cut_blocks(run, placed=not self._by_key)
 
     def stretches(self, feed: Feed, reduction: Reduction) -> Iterator[Stretch]:
-        return Merge(feed).stretches()
+        stretches = Merge(feed).stretches()
+        return comparing(stretches) if self._by_key else stretches
 
     def written(self, columns: Iterable[tuple[int, Slice]]) -> Iterator[tuple[int, bytes]]:
         for _, pairs in columns:

@@ -19,7 +19,7 @@ from asyncmr.storage.runs import BlockStore
 @dataclass(frozen=True, slots=True)
 class StepContext:
     """One step of one job. `prefix` sets its stages apart in the report of a chain; `sorts`: its runs are sorted;
-    `shares`: how many each of its partitions has.
+    `shares`: how many each of its partitions has; `bounds`: where those of a total order begin.
     """
 
     attempts: Attempts
@@ -30,6 +30,7 @@ class StepContext:
     prefix: str
     sorts: bool
     shares: int
+    bounds: bytes = b""
 
     @property
     def workers(self) -> int:

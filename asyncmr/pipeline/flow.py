@@ -10,13 +10,14 @@
 Each arrow is a bounded channel that carries handles; the bytes move between disk, workers and block store.
 A step that only maps goes from the mapper to the sink. A small input takes one task, which maps and reduces
 it. In a chain the parts of one step wait in the block store until the next step maps them: a step boundary
-is the one place where everything is there before anything goes on.
+is the one place where everything is there before anything goes on. A total order begins with a look at a sample of
+the source; a source that cannot be looked at is stored first, by a step that changes nothing.
 """
 
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,12 +26,14 @@ from anyio import CancelScope
 from asyncmr.actors import Crew, TaskScope, open_channel
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import UsageError
-from asyncmr.job import Job, Sink, Source, SourceInfo, Split, Step
+from asyncmr.job import Job, Sampled, Sink, Source, SourceInfo, Split, Step
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.layout import Layout
 from asyncmr.kernel.partitioning import Partitioning
+from asyncmr.kernel.passing import passed
 from asyncmr.kernel.program import StepProgram
+from asyncmr.kernel.ranges import RangeLayout
 from asyncmr.kernel.reductions import reduction_of
 from asyncmr.kernel.sorted_runs import SortedLayout
 from asyncmr.pipeline.attempts import Attempts
@@ -43,6 +46,7 @@ from asyncmr.pipeline.mapper import Mapper, OnlyMapper, SplitMapper
 from asyncmr.pipeline.messages import Mapped, Part, Partition, Pieces
 from asyncmr.pipeline.programs import Programs
 from asyncmr.pipeline.reducer import Reducer
+from asyncmr.pipeline.sampler import Sampler
 from asyncmr.pipeline.shelf import Shelf
 from asyncmr.pipeline.shuffler import Shuffler
 from asyncmr.pipeline.sink import SinkActor
@@ -94,6 +98,8 @@ class Flow:
                 if number < len(steps):
                     sink = StoredParts(self._resources.store, self._resources.limits.split)
                 prefix = f"{number}." if len(steps) > 1 else ""
+                if step.total_order and not (info.sampled or self._resources.limits.is_small(info)):
+                    source, info = await self._stored(source, info, step, prefix)
                 await _StepFlow(self, step, prefix, source, sink, info).run()
                 if number < len(steps):
                     source, info = sink, await sink.prepare(self._resources.disk)
@@ -103,6 +109,15 @@ class Flow:
                 await self._sink.abort()
             raise
         return self.ledger.report(bytes_spilled=self._resources.store.stats().spilled_bytes_total)
+
+    async def _stored(
+        self, source: Source, info: SourceInfo, step: Step, prefix: str
+    ) -> tuple[StoredParts, SourceInfo]:
+        """The records of a source that cannot be sampled, as they are."""
+        stored = StoredParts(self._resources.store, self._resources.limits.split)
+        (storing,) = Job(mapper=passed, name=step.name).steps
+        await _StepFlow(self, storing, f"{prefix}store.", source, stored, info).run()
+        return stored, await stored.prepare(self._resources.disk)
 
 
 class _StepFlow:
@@ -116,19 +131,23 @@ class _StepFlow:
         self._source = source
         self._sink = sink
         self._shuffles = step.shuffles
-        self._small = info.bytes is not None and info.bytes <= resources.limits.fused and not info.divided
+        self._small = resources.limits.is_small(info)
+        self._total_order = step.total_order
         self._prefix = prefix
         reduction = reduction_of(step)
         self._partitions = step.partitions or resources.limits.partitions(info.bytes)
         limits = resources.limits
-        self._shares = 1 if step.sort or self._small else limits.shares(info.bytes, self._partitions)
+        in_order = step.sort is True
+        self._shares = 1 if in_order or self._small else limits.shares(info.bytes, self._partitions)
         partitioning = Partitioning(
             self._partitions, shares=self._shares, partitioner=step.partitioner, hasher=resources.hasher
         )
         buckets = limits.buckets(info.bytes, self._partitions * self._shares)
         layout: Layout = BucketLayout(partitioning, buckets, bucket_bytes=limits.bucket)
-        if step.sort:
+        if in_order:
             layout = SortedLayout(partitioning, by_key=True)
+        elif step.total_order:
+            layout = RangeLayout(self._partitions, self._shares, resources.hasher)
         program = resources.programs.of(
             flow._job,
             (prefix, source.decoder, sink.encoder, self._partitions, self._shares, buckets),
@@ -150,15 +169,21 @@ class _StepFlow:
             timeout=resources.timeout,
             line_number=partial(line_number, resources.disk),
         )
-        context = StepContext(
-            attempts, resources.store, sink, flow.ledger, limits, prefix, sorts=step.sort, shares=self._shares
+        self._context = StepContext(
+            attempts, resources.store, sink, flow.ledger, limits, prefix, sorts=in_order, shares=self._shares
         )
-        combines = reduction is not None and reduction.combines
-        self._mapper = SplitMapper(context, shuffles=step.shuffles, combines=combines, total=info.bytes)
-        self._combiner = Combiner(context, combines=combines)
-        self._reducer = Reducer(context, self._partitions)
+        self._combines = reduction is not None and reduction.combines
+        self._total = info.bytes
 
     async def run(self) -> None:
+        context, combines = self._context, self._combines
+        if self._total_order and not self._small:
+            assert isinstance(self._source, Sampled)
+            samples = self._source.samples(self._resources.pool.segments)
+            context = replace(context, bounds=await Sampler(context).bounds(samples, self._partitions))
+        self._mapper = SplitMapper(context, shuffles=self._shuffles, combines=combines, total=self._total)
+        self._combiner = Combiner(context, combines=combines)
+        self._reducer = Reducer(context, self._partitions)
         if self._small:
             await self._run_small()
         else:

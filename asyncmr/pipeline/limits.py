@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from asyncmr.errors import MemoryBudgetError
+from asyncmr.job import SourceInfo
 
 MIB = 1 << 20
 
@@ -73,6 +74,10 @@ class Limits:
                 "raise memory=, or use fewer workers"
             )
         return cls(shuffle=memory - fixed)
+
+    def is_small(self, info: SourceInfo) -> bool:
+        """Whether one task maps and reduces an input."""
+        return info.bytes is not None and info.bytes <= self.fused and not info.divided
 
     def partitions(self, input_bytes: int | None) -> int:
         """How many partitions a shuffle of this much input has, when the job does not say."""

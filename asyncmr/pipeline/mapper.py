@@ -48,9 +48,8 @@ class SplitMapper:
         self._ledger.advance(self._stage, 0, self._total, "B")
         if self._combine_stage is not None:
             self._ledger.begin(self._combine_stage)
-        task = Task(
-            self._stage, _title(split), "map", (split.index, self._context.workers == 1, fused), split
-        )
+        argument = (split.index, self._context.workers == 1, fused, self._context.bounds)
+        task = Task(self._stage, _title(split), "map", argument, split)
         done = await self._attempts.run(task, lambda: WholeFeed([split_buffer(split)]), self._context.made)
         if "left" in done.facts:
             done = await self._spread(split, done)
@@ -98,7 +97,7 @@ class SplitMapper:
         try:
             blocks = [*begun.outcome.loose, *(block for share in shares for block in share.outcome.loose)]
             buffers = [await self._context.store.read(block) for block in blocks]
-            argument = (split.index, begun.facts["state"])
+            argument = (split.index, begun.facts["state"], self._context.bounds)
             task = Task(self._stage, _title(split), "resume", argument, split)
             ended = await self._attempts.run(task, lambda: WholeFeed([*buffers]), self._context.made)
         finally:

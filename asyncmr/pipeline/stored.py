@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import Any
 
+from asyncmr.connectors.sampling import evenly, sample_bytes
 from asyncmr.connectors.streamed import StoredPart
-from asyncmr.job import Buffers, SourceInfo, Split
+from asyncmr.job import Buffers, Sample, SourceInfo, Split
 from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
 from asyncmr.storage.block import Block
 from asyncmr.storage.runs import BlockStore
+
+# A block is looked at as a whole, since it is decoded as a whole.
+_SAMPLED_BLOCKS = 64
 
 
 class StoredParts:
@@ -40,31 +44,52 @@ class StoredParts:
         """The blocks go with their store."""
 
     async def prepare(self, disk: Any) -> SourceInfo:
-        return SourceInfo(sum(block.size for part in self._parts.values() for block in part.blocks))
+        return SourceInfo(sum(block.size for block in self._blocks()), sampled=True)
 
     async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         """The parts in order; a block's room is free again once it was read."""
-        for index, blocks in enumerate(self._cut()):
-            length = sum(block.size for block in blocks)
-            buffer = await buffers.lease(length)
-            try:
-                await self._store.read_into([(block, 0) for block in blocks], buffer.view)
-                for block in blocks:
-                    self._store.free(block)
-            except BaseException:
-                buffer.release()
-                raise
-            yield Split(index, length, buffer=buffer)
+        for index, blocks in enumerate(_cut(self._blocks(), self._split_bytes)):
+            split = await self._read(index, blocks, buffers)
+            for block in blocks:
+                self._store.free(block)
+            yield split
 
-    def _cut(self) -> Iterator[list[Block]]:
-        some: list[Block] = []
-        size = 0
+    async def samples(self, buffers: Buffers) -> AsyncGenerator[Sample, None]:
+        """Blocks from all over the parts, which are read once more later."""
+        blocks = list(self._blocks())
+        chosen = evenly(blocks, _SAMPLED_BLOCKS)
+        every = max(1, sum(map(_size, chosen)) // sample_bytes(sum(map(_size, blocks))))
+        for index, some in enumerate(_cut(chosen, self._split_bytes // 4)):
+            yield Sample(await self._read(index, some, buffers), every)
+
+    def _blocks(self) -> Iterator[Block]:
         for _, part in sorted(self._parts.items()):
-            for block in part.blocks:
-                if some and size + block.size > self._split_bytes:
-                    yield some
-                    some, size = [], 0
-                some.append(block)
-                size += block.size
-        if some:
+            yield from part.blocks
+
+    async def _read(self, index: int, blocks: list[Block], buffers: Buffers) -> Split:
+        length = sum(map(_size, blocks))
+        buffer = await buffers.lease(length)
+        try:
+            await self._store.read_into([(block, 0) for block in blocks], buffer.view)
+        except BaseException:
+            buffer.release()
+            raise
+        return Split(index, length, buffer=buffer)
+
+
+def _size(block: Block) -> int:
+    return block.size
+
+
+def _cut(blocks: Iterable[Block], split_bytes: int) -> Iterator[list[Block]]:
+    """Consecutive blocks of together at most so many bytes, but at least one."""
+    some: list[Block] = []
+    size = 0
+    for block in blocks:
+        if some and size + block.size > split_bytes:
             yield some
+            some, size = [], 0
+        some.append(block)
+        size += block.size
+    if some:
+        yield some

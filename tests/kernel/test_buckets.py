@@ -44,7 +44,7 @@ def program(reduction, *, buckets=1, bucket_bytes=1 << 20, partitions=1, partiti
 def mapped(step, pairs):
     """The pieces of the run that a map task makes of these pairs."""
     text = repr(pairs).replace("nan", "float('nan')").encode()
-    items, _ = driven(step.map((0, True, False), Rounds([text])))
+    items, _ = driven(step.map((0, True, False, b""), Rounds([text])))
     return pieces_of(items)
 
 
@@ -92,7 +92,7 @@ def test_combining_neighbours_first_changes_nothing(runs, buckets, bucket_bytes)
 )
 def test_the_order_of_the_output_does_not_depend_on_partitions_or_buckets(pairs, partitions):
     def order(step):
-        items, _ = driven(step.map((0, True, True), Rounds([repr(pairs).encode()])))
+        items, _ = driven(step.map((0, True, True, b""), Rounds([repr(pairs).encode()])))
         return [key for _, data in items for key in decode_pairs(data)[0]]
 
     plain = order(program(FoldReduction(operator.add)))
@@ -116,5 +116,5 @@ def test_a_key_with_endless_values_streams_through_its_reducer():
 def test_a_key_that_is_none_is_refused_though_there_is_but_one_bucket():
     step = program(FoldReduction(operator.add))
     with pytest.raises(Exception, match="cannot be a key") as caught:
-        driven(step.map((0, True, False), Rounds([b"[(object(), 1)]"])))
+        driven(step.map((0, True, False, b""), Rounds([b"[(object(), 1)]"])))
     assert not isinstance(caught.value, UserFailure)

@@ -64,15 +64,15 @@ REDUCTIONS = {
 
 @pytest.mark.parametrize("reduction", REDUCTIONS.values(), ids=REDUCTIONS)
 def test_a_split_handed_back_and_finished_in_shares_gives_the_same_bytes(reduction, monkeypatch):
-    whole, facts = driven(step(words, reduction).map((5, True, False), Rounds([TEXT])))
+    whole, facts = driven(step(words, reduction).map((5, True, False, b""), Rounds([TEXT])))
     monkeypatch.setattr(mapping, "_PATIENCE", 0.0)
     monkeypatch.setattr(mapping, "_SLOW_RECORD", 0.0)
     monkeypatch.setattr(mapping, "_SHARE", 0.0)
     monkeypatch.setattr(mapping, "_MOST_SHARES", 20)
-    begun, left = driven(step(words, reduction).map((5, False, False), Rounds([TEXT])))
+    begun, left = driven(step(words, reduction).map((5, False, False, b""), Rounds([TEXT])))
     shares = [driven(step(words, reduction).share(cut, Rounds([TEXT]))) for cut in pairwise(left["left"])]
     fed = [data for _, data in begun] + [data for items, _ in shares for _, data in items]
-    ended, end_facts = driven(step(words, reduction).resume((5, left["state"]), Rounds(fed)))
+    ended, end_facts = driven(step(words, reduction).resume((5, left["state"], b""), Rounds(fed)))
     assert ended == whole
     assert end_facts["pairs_out"] == facts["pairs_out"]
     assert left["records"] + sum(share["records"] for _, share in shares) == facts["records"]
@@ -87,7 +87,7 @@ def failing(_key, line):
 
 def test_a_failing_record_is_named_by_its_position():
     with pytest.raises(UserFailure) as caught:
-        driven(step(failing).map((0, True, False), Rounds([TEXT])))
+        driven(step(failing).map((0, True, False, b""), Rounds([TEXT])))
     assert caught.value.facts["position"] == 3 * len("w3 x y\n")
     assert caught.value.facts["excerpt"] == "'w3 x y'"
     assert isinstance(caught.value.__cause__, ValueError)
@@ -105,7 +105,7 @@ def test_a_failing_record_is_named_by_its_position():
 )
 def test_what_is_no_pair_is_said_to_be_none(mapper, said):
     with pytest.raises(UserFailure, match=re.escape(said)):
-        driven(step(mapper, FoldReduction(max)).map((0, True, False), Rounds([TEXT])))
+        driven(step(mapper, FoldReduction(max)).map((0, True, False, b""), Rounds([TEXT])))
 
 
 def test_records_reach_the_mapper_with_their_keys_where_they_have_some():
@@ -115,6 +115,8 @@ def test_records_reach_the_mapper_with_their_keys_where_they_have_some():
         return [(value, key)]
 
     items, _ = driven(
-        step(swapped, decoder=PairBlocks()).map((0, True, False), Rounds([encode_pairs([1, 2], ["a", "b"])]))
+        step(swapped, decoder=PairBlocks()).map(
+            (0, True, False, b""), Rounds([encode_pairs([1, 2], ["a", "b"])])
+        )
     )
     assert decode_pairs(items[0][1]) == (["a", "b"], [1, 2])
