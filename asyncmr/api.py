@@ -48,7 +48,8 @@ class Engine:
 
     Raises:
         UsageError: an argument that cannot work.
-        MemoryBudgetError: `memory` is too little for so many workers.
+        MemoryBudgetError: `memory` is too little for so many workers, or more than this process's memory cgroup
+            allows.
     """
 
     def __init__(

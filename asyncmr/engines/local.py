@@ -12,7 +12,7 @@ from typing import Literal, Self
 from anyio import CancelScope
 
 from asyncmr.actors import TaskScope
-from asyncmr.errors import ClosedError, UsageError
+from asyncmr.errors import ClosedError, MemoryBudgetError, UsageError
 from asyncmr.job import Job, Sink, Source
 from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
 from asyncmr.pipeline.flow import Flow, Resources
@@ -24,7 +24,7 @@ from asyncmr.storage.compression import Compression, codec_of
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.folder import SpillFolder, sweep
 from asyncmr.storage.runs import BlockStore
-from asyncmr.storage.sizes import default_memory, parse_size
+from asyncmr.storage.sizes import MIB, cgroup_limit, check_limit, default_memory, parse_size
 from asyncmr.workers import Pool
 
 Executor = Literal["process", "thread", "inline"]
@@ -65,7 +65,7 @@ class LocalEngine:
                 f"task_timeout={task_timeout} gives a task no time; give seconds, or None for no limit"
             )
         self.memory = default_memory() if memory is None else _size(memory)
-        self._limits = limits or Limits.within(self.memory, self.workers)
+        self._limits = limits or _limits(self.memory, self.workers, default=memory is None)
         self._retries = retries
         self._timeout = task_timeout
         self._spill_dir = None if spill_dir is None else os.fspath(spill_dir)
@@ -156,9 +156,24 @@ def _cpus() -> int:
 
 def _size(memory: int | str) -> int:
     try:
-        return parse_size(memory)
+        size = parse_size(memory)
     except UsageError as error:
         raise UsageError(f"memory: {error}") from None
+    check_limit(size)
+    return size
+
+
+def _limits(memory: int, workers: int, *, default: bool) -> Limits:
+    try:
+        return Limits.within(memory, workers)
+    except MemoryBudgetError as error:
+        if not default:
+            raise
+        limit = cgroup_limit()
+        whose = "this machine has" if limit is None else f"its memory cgroup allows ({limit // MIB} MiB)"
+        raise MemoryBudgetError(
+            f"{error}. Nobody gave memory=, and the default is half of what {whose}"
+        ) from None
 
 
 async def _tell(flow: Flow, progress: ProgressCallback) -> None:
