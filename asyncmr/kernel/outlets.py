@@ -167,6 +167,7 @@ class ChunkOutlet:
         self._values: list[Any] = []
         self._bytes = 0
         self.pairs_out = 0
+        self.facts: dict[str, int] = {}
 
     def add(self, batch: list[Pair]) -> Iterator[Item]:
         """Takes a batch; gives a chunk if one is full."""

@@ -16,6 +16,7 @@ from asyncmr.job import Decoder, Encoder, Mapper, Pair, Reduction
 from asyncmr.kernel.blocks import Slice, decode_pairs, encode_pairs
 from asyncmr.kernel.bounds import Bounds
 from asyncmr.kernel.failures import UserFailure, check_pairs
+from asyncmr.kernel.following import FollowingOutlet
 from asyncmr.kernel.layout import Feed, Layout, Stretch, gathered, tables_of
 from asyncmr.kernel.mapping import BATCH, Mapping
 from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, Item, Pack, RunOutlet
@@ -31,7 +32,8 @@ _FUSED_SECONDS = 0.02
 
 
 class StepProgram:
-    """One step. Without a reduction it only maps."""
+    """One step. Without a reduction it only maps. `following`: the mapper of a next step that only maps, and what its
+    stage is called; it runs on the results."""
 
     def __init__(
         self,
@@ -41,6 +43,7 @@ class StepProgram:
         encoder: Encoder,
         reduction: Reduction | None = None,
         layout: Layout | None = None,
+        following: tuple[Mapper, str] | None = None,
         table_bytes: int = TABLE_BYTES,
     ) -> None:
         self._mapper = mapper
@@ -48,6 +51,7 @@ class StepProgram:
         self._encoder = encoder
         self._reduction = reduction
         self._layout = layout
+        self._following = following
         self._table_bytes = table_bytes
 
     def sample(self, argument: tuple[int, tuple[int, ...]], feed: Feed) -> Task:
@@ -155,7 +159,7 @@ class StepProgram:
         """Reduces one partition from its runs. `argument`: the partition, and whether its runs are refined."""
         partition, refined = argument
         reduction, layout = self._shuffle(refined)
-        outlet = ChunkOutlet(self._encoder, partition, role="reducer")
+        outlet = self._results(partition)
         counted = [0]
         for stretch in _counting(layout.stretches(feed, reduction), counted):
             if reduction.passes:
@@ -171,7 +175,7 @@ class StepProgram:
                 results = reduction.results(layout.ordered(list(table)), table)
             yield from _output(results, outlet)
         yield from outlet.finish()
-        return {"pairs": counted[0], "pairs_out": outlet.pairs_out}
+        return {"pairs": counted[0], "pairs_out": outlet.pairs_out, **outlet.facts}
 
     def _fuse(self, outlet: RunOutlet) -> Task:
         """Reduces what the table holds, or gives it as runs from the partition on at which that takes long."""
@@ -201,6 +205,11 @@ class StepProgram:
             results += chunk.pairs_out
         yield from pack.finish()
         return {"pairs_out": pairs_out, "reduced": reduced, "results": results}
+
+    def _results(self, partition: int) -> ChunkOutlet | FollowingOutlet:
+        """Where the results of a partition go."""
+        chunks = ChunkOutlet(self._encoder, partition, role="mapper" if self._following else "reducer")
+        return FollowingOutlet(*self._following, chunks) if self._following else chunks
 
     def _outlet(self, index: int, bounds: bytes) -> RunOutlet | ChunkOutlet:
         if self._reduction is None:
@@ -251,7 +260,7 @@ def _packed(first: int, pieces: Iterator[tuple[int, bytes]]) -> Iterator[Item]:
     yield from pack.finish()
 
 
-def _output(results: Iterator[Pair], outlet: ChunkOutlet) -> Iterator[Item]:
+def _output(results: Iterator[Pair], outlet: ChunkOutlet | FollowingOutlet) -> Iterator[Item]:
     first = True
     while batch := list(islice(results, BATCH)):
         if first:

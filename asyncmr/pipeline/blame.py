@@ -40,7 +40,9 @@ async def blamed(
     if error.type_name == "asyncmr.errors.KeyTypeError":
         return _with_traceback(KeyTypeError(f"job {job!r}, stage {stage!r}: {error.message}"), error)
     facts = error.facts or {}
-    if "stage" in facts:
+    if "following" in facts:
+        stage = facts["following"]
+    elif "stage" in facts:
         stage = stage.removesuffix("map") + facts["stage"]
     message = facts.get("message") or f"{stage} task failed with {error.type_name}"
     path, line, record = await _place(facts, split, line_number)

@@ -19,7 +19,8 @@ from asyncmr.storage.runs import BlockStore
 @dataclass(frozen=True, slots=True)
 class StepContext:
     """One step of one job. `prefix` sets its stages apart in the report of a chain; `sorts`: its runs are sorted;
-    `shares`: how many each of its partitions has; `bounds`: where those of a total order begin.
+    `shares`: how many each of its partitions has; `bounds`: where those of a total order begin;
+    `following`: the stage of a next step whose mapper runs on the results of the reducers.
     """
 
     attempts: Attempts
@@ -31,6 +32,7 @@ class StepContext:
     sorts: bool
     shares: int
     bounds: bytes = b""
+    following: str | None = None
 
     @property
     def workers(self) -> int:
@@ -70,6 +72,15 @@ class StepContext:
             bytes_in=sum(run.size for run in runs),
             bytes_out=done.outcome.bytes_out,
         )
+        if self.following is not None and "followed" in done.facts:
+            self.ledger.commit(
+                self.following,
+                number,
+                attempts=done.attempts,
+                counts={},
+                records_in=done.facts["pairs_out"],
+                pairs_out=done.facts["followed"],
+            )
         for run in runs:
             for block, piece in run.pieces:
                 self.store.free(block, piece)

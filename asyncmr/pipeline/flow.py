@@ -10,7 +10,8 @@
 Each arrow is a bounded channel that carries handles; the bytes move between disk, workers and block store.
 A step that only maps goes from the mapper to the sink. A small input takes one task, which maps and reduces
 it. In a chain the parts of one step wait in the block store until the next step maps them: a step boundary
-is the one place where everything is there before anything goes on. A total order begins with a look at a sample of
+is the one place where everything is there before anything goes on. A next step that only maps needs no boundary: it
+runs where the results are made. A total order begins with a look at a sample of
 the source; a source that cannot be looked at is stored first, by a step that changes nothing.
 """
 
@@ -93,15 +94,23 @@ class Flow:
         await self._sink.open(self._resources.disk)
         try:
             source, info = self._source, first
-            for number, step in enumerate(steps, 1):
-                sink: Any = self._sink
-                if number < len(steps):
-                    sink = StoredParts(self._resources.store, self._resources.limits.split)
-                prefix = f"{number}." if len(steps) > 1 else ""
-                if step.total_order and not (info.sampled or self._resources.limits.is_small(info)):
+            prefixes = [f"{number}." if len(steps) > 1 else "" for number in range(1, len(steps) + 1)]
+            left = list(zip(steps, prefixes, strict=True))
+            while left:
+                step, prefix = left.pop(0)
+                following = None
+                small = self._resources.limits.is_small(info)
+                # A step that only maps runs on the results of the reducers before it, in their workers; but after
+                # a small step, whose one worker would then do all of it, however long it takes.
+                if left and step.shuffles and not left[0][0].shuffles and not small:
+                    following = left.pop(0)
+                sink: Any = StoredParts(self._resources.store, self._resources.limits.split)
+                if not left:
+                    sink = self._sink
+                if step.total_order and not info.sampled and not small:
                     source, info = await self._stored(source, info, step, prefix)
-                await _StepFlow(self, step, prefix, source, sink, info).run()
-                if number < len(steps):
+                await _StepFlow(self, step, prefix, source, sink, info, following).run()
+                if left:
                     source, info = sink, await sink.prepare(self._resources.disk)
             await self._sink.commit()
         except BaseException:
@@ -124,7 +133,14 @@ class _StepFlow:
     """One step: its program, its stages, and which way its data goes."""
 
     def __init__(
-        self, flow: Flow, step: Step, prefix: str, source: Source, sink: Sink, info: SourceInfo
+        self,
+        flow: Flow,
+        step: Step,
+        prefix: str,
+        source: Source,
+        sink: Sink,
+        info: SourceInfo,
+        following: tuple[Step, str] | None = None,
     ) -> None:
         resources = flow._resources
         self._resources = resources
@@ -148,6 +164,7 @@ class _StepFlow:
             layout = SortedLayout(partitioning, by_key=True)
         elif step.total_order:
             layout = RangeLayout(self._partitions, self._shares, resources.hasher)
+        then = None if following is None else (following[0].mapper, f"{following[1]}map")
         program = resources.programs.of(
             flow._job,
             (prefix, source.decoder, sink.encoder, self._partitions, self._shares, buckets),
@@ -157,6 +174,7 @@ class _StepFlow:
                 encoder=sink.encoder,
                 reduction=reduction,
                 layout=None if reduction is None else layout,
+                following=then,
                 table_bytes=limits.table,
             ),
         )
@@ -170,7 +188,15 @@ class _StepFlow:
             line_number=partial(line_number, resources.disk),
         )
         self._context = StepContext(
-            attempts, resources.store, sink, flow.ledger, limits, prefix, sorts=in_order, shares=self._shares
+            attempts,
+            resources.store,
+            sink,
+            flow.ledger,
+            limits,
+            prefix,
+            sorts=in_order,
+            shares=self._shares,
+            following=None if then is None else then[1],
         )
         self._combines = reduction is not None and reduction.combines
         self._total = info.bytes

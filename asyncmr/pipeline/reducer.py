@@ -40,6 +40,8 @@ class Reducer(Actor[Partition, Part]):
         """Reduces one partition and commits it."""
         context, index = self._context, partition.index
         context.ledger.begin(self._stage)
+        if context.following is not None:
+            context.ledger.begin(context.following)
         context.ledger.advance(self._stage, 0, self._partitions, "partitions")
         shares = [(number, runs) for number, runs in enumerate(partition.shares) if runs]
         whole = all(sum(run.size for run in runs) <= context.limits.whole for _, runs in shares)

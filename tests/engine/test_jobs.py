@@ -42,6 +42,36 @@ async def test_the_first_or_the_last_step_may_only_map(engine):
     assert dict(result) == {word.upper(): count for word, count in WORDS.items()}
 
 
+async def test_a_last_step_that_only_maps_is_reported_as_a_step_of_its_own(engine):
+    def loud(word, count):
+        asyncmr.counter("words", "shouted").increment()
+        yield word.upper(), count
+        yield word.upper(), -count
+
+    report = (await engine.collect(COUNT.then(Job(mapper=loud)), source())).report
+    assert report.stages["1.reduce"].pairs_out == report.stages["2.map"].records_in == len(WORDS)
+    assert report.stages["2.map"].pairs_out == 2 * len(WORDS)
+    assert report.counters == {"words": {"shouted": len(WORDS)}}
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), StopIteration("no")])
+async def test_a_last_step_that_fails_says_on_which_pair(engine, error):
+    def picky(word, count):
+        if word == "dream":
+            raise error
+        return [(word, count)]
+
+    with pytest.raises(asyncmr.MapperError, match="picky") as caught:
+        await engine.collect(COUNT.then(Job(mapper=picky)), source())
+    assert caught.value.stage == "2.map"
+    assert caught.value.exception.rpartition(".")[2] == type(error).__name__
+
+
+async def test_a_last_step_that_gives_no_pairs_is_told_so(engine):
+    with pytest.raises(asyncmr.MapperError, match=r"not a \(key, value\) pair"):
+        await engine.collect(COUNT.then(Job(mapper=lambda word, count: [word])), source())
+
+
 async def test_a_step_that_passes_nothing_on_starves_the_next(engine):
     nothing = Job(mapper=lambda _, line: [])
     assert list(await engine.collect(nothing.then(COUNT), source())) == []

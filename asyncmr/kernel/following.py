@@ -1,0 +1,69 @@
+"""A next step that only maps, run on the results of a reducer in the worker that made them.
+
+Nothing need move between the two: what would have been stored, sent and read again goes straight on.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from itertools import chain, islice, starmap
+from typing import Any
+
+from asyncmr.job import Mapper, Pair
+from asyncmr.kernel.failures import UserFailure, check_pairs, excerpt, name_of, stopped_early
+from asyncmr.kernel.mapping import BATCH
+from asyncmr.kernel.outlets import ChunkOutlet, Item
+
+
+class FollowingOutlet:
+    """Pairs through a mapper into chunks of output. `stage`: what reports and errors call the mapper's stage."""
+
+    def __init__(self, mapper: Mapper, stage: str, chunks: ChunkOutlet) -> None:
+        self._mapper = mapper
+        self._stage = stage
+        self._chunks = chunks
+        self.pairs_out = 0
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """What the mapper did."""
+        return {"followed": self._chunks.pairs_out}
+
+    def add(self, batch: list[Pair]) -> Iterator[Item]:
+        """Takes a batch of results; gives a chunk if one is full."""
+        first = self.pairs_out == 0
+        if first:
+            check_pairs("reducer", "the reducer", batch)
+        given = iter(batch)
+        made = chain.from_iterable(starmap(self._mapper, given))
+        while True:
+            try:
+                some = list(islice(made, BATCH))
+                if not some:
+                    if stopped_early(given):
+                        raise StopIteration
+                    break
+            except BaseException as error:
+                self._fail(batch[len(batch) - operator.length_hint(given) - 1], error)
+            if first:
+                check_pairs("mapper", self._mapper, some)
+            yield from self._chunks.add(some)
+        self.pairs_out += len(batch)
+
+    def add_columns(self, keys: list[Any], values: list[Any]) -> Iterator[Item]:
+        """The same for columns."""
+        return self.add(list(zip(keys, values, strict=True)))
+
+    def finish(self) -> Iterator[Item]:
+        """The chunk that has begun."""
+        return self._chunks.finish()
+
+    def _fail(self, pair: Pair, error: BaseException) -> None:
+        raise UserFailure(
+            "mapper",
+            f"{name_of(self._mapper)} raised {type(error).__name__} for the pair {excerpt(pair)}, "
+            "or returned something that is no iterable of pairs",
+            excerpt=excerpt(pair[1]),
+            following=self._stage,
+        ) from error
