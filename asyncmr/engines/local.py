@@ -19,12 +19,13 @@ from asyncmr.pipeline.flow import Flow, Resources
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.programs import Programs
 from asyncmr.report import ProgressCallback, Report
+from asyncmr.sizes import MIB, parse_size
 from asyncmr.storage.budget import Budget, JobBudget
 from asyncmr.storage.compression import Compression, codec_of
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.folder import SpillFolder, sweep
 from asyncmr.storage.runs import BlockStore
-from asyncmr.storage.sizes import MIB, cgroup_limit, check_limit, default_memory, parse_size
+from asyncmr.storage.sizes import cgroup_limit, check_limit, default_memory
 from asyncmr.workers import Pool
 
 Executor = Literal["process", "thread", "inline"]

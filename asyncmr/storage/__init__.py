@@ -1,7 +1,7 @@
 """Where bytes wait and what they may take: memory, disk, and the log of what was committed.
 
 budget.py      the bytes an engine may hold, and the jobs' shares of them
-sizes.py       sizes as people write them, the default, and what a cgroup allows
+sizes.py       how many bytes those are when nobody says, and what a cgroup allows
 disk.py        file I/O off the event loop
 folder.py      private folders that a dead process leaves to the next one's sweep
 spill.py       the way of blocks to disk
@@ -27,4 +27,3 @@ from asyncmr.storage.runs import BlockStore as BlockStore
 from asyncmr.storage.sizes import cgroup_limit as cgroup_limit
 from asyncmr.storage.sizes import check_limit as check_limit
 from asyncmr.storage.sizes import default_memory as default_memory
-from asyncmr.storage.sizes import parse_size as parse_size
