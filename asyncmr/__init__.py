@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncmr.aggregators import Count, Sum
     from asyncmr.api import Engine, collect, records, run, stream
+    from asyncmr.batches import batch
     from asyncmr.counters import counter
     from asyncmr.errors import (
         AsyncMRError,
@@ -78,6 +79,7 @@ __all__ = [
     "UserCodeError",
     "WorkerDied",
     "WorkerError",
+    "batch",
     "collect",
     "counter",
     "records",
@@ -89,6 +91,7 @@ __all__ = [
 _MODULES = {
     "aggregators": ("Count", "Sum"),
     "api": ("Engine", "collect", "records", "run", "stream"),
+    "batches": ("batch",),
     "counters": ("counter",),
     "job": ("Aggregator", "Job", "Sink", "Source"),
     "kernel.keys": ("register_key_type",),

@@ -42,6 +42,7 @@ class UserCodeError(AsyncMRError):
 
     `job`, `stage`: where it ran. `path`, `line`: the file and the 1-based line number, or None where the
     record did not come from a text file. `record`: the 0-based index of the record in its split, or None.
+    `last_line`, `last_record`: where a batch function raised, those of the last record of the batch, else None.
     `excerpt`: the beginning of the record's or key's `repr`. `exception`: the exception's type name.
     The worker's own traceback is the text of `__cause__`.
     """
@@ -56,6 +57,8 @@ class UserCodeError(AsyncMRError):
         path: str | None = None,
         line: int | None = None,
         record: int | None = None,
+        last_line: int | None = None,
+        last_record: int | None = None,
         excerpt: str | None = None,
     ) -> None:
         super().__init__(message)
@@ -65,6 +68,8 @@ class UserCodeError(AsyncMRError):
         self.path = path
         self.line = line
         self.record = record
+        self.last_line = last_line
+        self.last_record = last_record
         self.excerpt = excerpt
 
 

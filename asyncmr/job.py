@@ -284,6 +284,14 @@ class Decoder(Protocol):
 
 
 @runtime_checkable
+class TextDecoder(Decoder, Protocol):
+    """A decoder of text, whose lines can also be had as they are. Its positions are byte offsets."""
+
+    def blocks(self, data: memoryview, start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+        """Where the pieces that `decode` makes of the same arguments begin and end."""
+
+
+@runtime_checkable
 class Source(Protocol):
     """Where records come from. The cut into splits must depend on the input alone."""
 
@@ -415,6 +423,9 @@ class Reduction(Protocol):
 
     def absorb(self, table: Any, pairs: list[Pair]) -> None:
         """Takes a batch of the mapper's pairs into the table."""
+
+    def absorb_columns(self, table: Any, columns: Columns) -> None:
+        """Takes a batch of keys and values, one for each, into the table."""
 
     def gather(self, table: Any, run: Columns) -> None:
         """Takes partials into the table. Called in input order."""

@@ -1,6 +1,7 @@
 """A family of jobs for properties: every kind of reduction, over keys and values of several types."""
 
 import operator
+from collections import Counter
 
 import asyncmr
 from asyncmr import Job
@@ -22,6 +23,24 @@ def tuples(_key, record):
 
 def without_value(_key, record):
     yield record, None
+
+
+@asyncmr.batch(size=64)
+def many_letters(_keys, records):
+    """What `letters` yields, as columns."""
+    return [letter for record in records for letter in record], [
+        n for record in records for n in range(len(record))
+    ]
+
+
+@asyncmr.batch(size=64)
+def sums(_keys, records):
+    """What `letters` yields, folded."""
+    found: Counter[str] = Counter()
+    for record in records:
+        for position, letter in enumerate(record):
+            found[letter] += position
+    return found
 
 
 def total(key, values):
@@ -66,6 +85,12 @@ JOBS = {
     "total order of values in order": Job(mapper=letters, reducer=listed, sort="total"),
     "total order of a combiner": Job(mapper=letters, combiner=total, reducer=total, sort="total"),
     "total order of a fold": Job(mapper=tuples, fold=operator.add, sort="total"),
+    "columns": Job(mapper=many_letters, fold=operator.add),
+    "columns, in order": Job(mapper=many_letters, reducer=listed),
+    "columns, only mapped": Job(mapper=many_letters),
+    "partials": Job(mapper=sums, fold=operator.add),
+    "partials of an aggregator": Job(mapper=sums, aggregator=asyncmr.Sum()),
+    "partials, combined": Job(mapper=sums, combiner=total, reducer=total),
 }
 
 TOTAL_ORDER = [name for name, job in JOBS.items() if job.sort == "total"]

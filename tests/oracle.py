@@ -2,10 +2,16 @@
 
 from functools import reduce
 
+from asyncmr.batches import batch_kind
+
 
 def oracle(job, records, key=None):
     """The pairs of a one-step job, in no particular order."""
-    pairs = [pair for record in records for pair in job.mapper(key, record)]
+    if batch_kind(job.mapper) is None:
+        pairs = [pair for record in records for pair in job.mapper(key, record)]
+    else:
+        returned = job.mapper(None, records)
+        pairs = list(returned.items() if isinstance(returned, dict) else zip(*returned, strict=True))
     if not job.steps[-1].reduces:
         return pairs
     groups: dict = {}

@@ -45,6 +45,12 @@ class AggregateReduction:
         except BaseException as error:
             fail_in_table("aggregator", aggregator, pairs, key, error)
 
+    def absorb_columns(self, table: Table, columns: Columns) -> None:
+        if self._counts:
+            table.update(columns.keys)
+        else:
+            self.absorb(table, list(zip(columns.keys, columns.values, strict=True)))
+
     def gather(self, table: Table, run: Columns) -> None:
         if not table:
             dict.update(table, zip(run.keys, run.values, strict=True))

@@ -25,15 +25,19 @@ class TextLines:
     errors: str = "replace"
 
     def decode(self, data: memoryview, start: int, stop: int, size: int) -> Iterator[RecordBatch]:
-        while start < stop:
-            end = _line_end(data, start, stop, size)
-            text = str(data[start:end], "utf-8", self.errors)
+        for begin, end in self.blocks(data, start, stop, size):
+            text = str(data[begin:end], "utf-8", self.errors)
             if "\r" in text:
                 text = text.replace("\r\n", "\n")
             lines = text.split("\n")
             if not lines[-1]:
                 lines.pop()
-            yield RecordBatch(start, end, None, lines)
+            yield RecordBatch(begin, end, None, lines)
+
+    def blocks(self, data: memoryview, start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+        while start < stop:
+            end = _line_end(data, start, stop, size)
+            yield start, end
             start = end
 
     def end(self, data: memoryview) -> int:

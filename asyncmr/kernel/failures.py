@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 EXCERPT = 200
@@ -42,6 +42,20 @@ def check_pairs(role: str, function: object, batch: list[Any]) -> None:
             )
 
 
+def check_keys(keys: Iterable[Any]) -> None:
+    """Raises a `UserFailure` for the first key that cannot be hashed; returns if all can."""
+    for key in keys:
+        try:
+            hash(key)
+        except TypeError as unhashable:
+            raise UserFailure(
+                "mapper",
+                f"the key {excerpt(key)} cannot be hashed ({unhashable}); use a tuple for a list, "
+                "a frozenset for a set, and bytes for a bytearray",
+                excerpt=excerpt(key),
+            ) from None
+
+
 def stopped_early(arguments: Iterator[Any]) -> bool:
     """Whether a `map` over this iterator of a list ended before the list did, once it gives nothing any more.
 
@@ -56,16 +70,7 @@ def fail_in_table(
 ) -> NoReturn:
     """Says why taking `batch` into a table raised `error`: not pairs, a key without a hash, or the user's function."""
     check_pairs("mapper", "the mapper", batch)
-    for got, _ in batch:
-        try:
-            hash(got)
-        except TypeError as unhashable:
-            raise UserFailure(
-                "mapper",
-                f"the key {excerpt(got)} cannot be hashed ({unhashable}); use a tuple for a list, "
-                "a frozenset for a set, and bytes for a bytearray",
-                excerpt=excerpt(got),
-            ) from None
+    check_keys(key for key, _ in batch)
     fail_on_key(role, function, key, error)
 
 

@@ -37,6 +37,8 @@ class FoldReduction:
             table.clear()
         self._take(table, zip(run.keys, run.values, strict=True), None)
 
+    absorb_columns = gather
+
     def _take(self, table: Table, pairs: Iterable[Pair], batch: list[Pair] | None) -> None:
         """Folds the pairs in. `batch`: the mapper's, which may be to blame for more than the fold can be."""
         fold, key = self._fold, None

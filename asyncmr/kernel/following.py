@@ -8,12 +8,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from itertools import chain, islice, starmap
-from typing import Any
 
 from asyncmr.job import Mapper, Pair
 from asyncmr.kernel.failures import UserFailure, check_pairs, excerpt, name_of, stopped_early
 from asyncmr.kernel.mapping import BATCH
-from asyncmr.kernel.outlets import ChunkOutlet, Item
+from asyncmr.kernel.outlets import ChunkOutlet, ColumnBatch, Item
 
 
 class FollowingOutlet:
@@ -51,9 +50,9 @@ class FollowingOutlet:
             yield from self._chunks.add(some)
         self.pairs_out += len(batch)
 
-    def add_columns(self, keys: list[Any], values: list[Any]) -> Iterator[Item]:
+    def add_columns(self, batch: ColumnBatch) -> Iterator[Item]:
         """The same for columns."""
-        return self.add(list(zip(keys, values, strict=True)))
+        return self.add(list(zip(batch.keys, batch.values, strict=True)))
 
     def finish(self) -> Iterator[Item]:
         """The chunk that has begun."""

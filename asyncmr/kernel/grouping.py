@@ -55,6 +55,8 @@ class GroupReduction:
             table[key] += values[at : at + count]
             at += count
 
+    absorb_columns = gather
+
     def partials(self, table: Table) -> tuple[list[Any], list[Any], list[int] | None]:
         if self._combiner is not None:
             return self._combined(self._combiner, table)

@@ -16,7 +16,9 @@ from itertools import chain, islice, repeat
 from time import perf_counter
 
 from asyncmr.job import Decoder, Mapper, Pair, RecordBatch
+from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.failures import UserFailure, check_pairs, excerpt, name_of, stopped_early
+from asyncmr.kernel.outlets import Item, Outlet
 
 BATCH = 256
 
@@ -46,6 +48,26 @@ class Mapping:
         self.left: list[int] = []
         self.patient = True
         self.rest: list[Pair] = []
+
+    def into(self, outlet: Outlet) -> Iterator[Item]:
+        """Takes all batches into `outlet`; gives the items that are complete."""
+        for batch in self.batches():
+            yield from outlet.add(batch)
+
+    def encoded(self) -> Iterator[bytes]:
+        """The batches as blocks."""
+        return map(_encoded, self.batches())
+
+    def encoded_rest(self) -> bytes:
+        """A block of `rest`."""
+        return _encoded(self.rest)
+
+    @staticmethod
+    def regrouped(shares: list[memoryview]) -> Iterator[list[Pair]]:
+        """The pairs of blocks that `encoded` made, in batches as if they came from one mapping."""
+        pairs = chain.from_iterable(zip(*decode_pairs(share), strict=True) for share in shares)
+        while batch := list(islice(pairs, BATCH)):
+            yield batch
 
     def batches(self) -> Iterator[list[Pair]]:
         """The pairs, in order. Unless `patient`, stops early at slow records and sets `left`.
@@ -123,3 +145,7 @@ class Mapping:
             if len(cuts) > 2 * _MOST_SHARES:
                 cuts, share = cuts[::2], share * 2
         return cuts
+
+
+def _encoded(pairs: list[Pair]) -> bytes:
+    return encode_pairs([key for key, _ in pairs], [value for _, value in pairs])

@@ -1,20 +1,20 @@
 """Where a task's pairs go: into a table that is flushed as runs, or straight into encoded chunks.
 
-Both take batches and give items, `(meta, data)`. `meta` is `("runs", flush, shares, ends)` for pieces of runs,
-one behind the other, and `("out", partition)` for a chunk of output. Where a table is flushed and a chunk ends depends
-on the pairs alone. Both can be put down as bytes in the middle of a split and taken up again in another worker.
+Both take batches, of pairs or of columns, and give items, `(meta, data)`. `meta` is `("runs", flush, shares, ends)`
+for pieces of runs, one behind the other, and `("out", partition)` for a chunk of output. Where a table is flushed and a
+chunk ends depends on the pairs alone. Both can be put down as bytes in the middle of a split and taken up again in
+another worker.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from asyncmr.job import Encoder, Pair, Reduction
 from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_block, encode_pairs
-from asyncmr.kernel.failures import check_pairs
+from asyncmr.kernel.failures import check_keys, check_pairs
 from asyncmr.kernel.footprint import estimate_bytes
 from asyncmr.kernel.layout import Layout
 
@@ -30,6 +30,21 @@ PACK_BYTES = 1 << 20
 CHUNK_PAIRS = 8192
 _STEP = 1024
 CHUNK_BYTES = 4 << 20
+# Of columns, as many pairs are looked at a batch, but not more than of pairs.
+_COLUMN_SAMPLE = 64
+
+
+class ColumnBatch(NamedTuple):
+    """Pairs as columns. `partial`: the values are what a table keeps for a key, rather than values of it."""
+
+    keys: list[Any]
+    values: list[Any]
+    partial: bool = False
+
+    @property
+    def counts(self) -> None:
+        """Each key has one value."""
+        return None
 
 
 class TableSize:
@@ -68,6 +83,24 @@ class TableSize:
         self.state = (sampled, key_bytes, value_bytes, pairs)
         return self._size(table)
 
+    def add_columns(self, batch: ColumnBatch, table: dict[Any, Any]) -> int:
+        """The size in bytes after this batch; 0 if it was empty."""
+        step = min(max(len(batch.keys) // _COLUMN_SAMPLE, 1), SAMPLE.step * _EVERY)
+        keys = batch.keys[::step]
+        if not keys:
+            return 0
+        values = list(map(table.get, keys)) if self._folds else batch.values[::step]
+        # A sample counts for all that it stands for: batches differ in length.
+        weight = len(batch.keys)
+        sampled, key_bytes, value_bytes, pairs = self.state
+        self.state = (
+            sampled + weight,
+            key_bytes + estimate_bytes(keys) * weight // len(keys),
+            value_bytes + estimate_bytes(values) * weight // len(keys),
+            pairs + weight,
+        )
+        return self._size(table)
+
     def condensed(self, table: dict[Any, Any]) -> int:
         """The size in bytes after combining the values of each key to about one."""
         sampled, key_bytes, value_bytes, _ = self.state
@@ -99,7 +132,22 @@ class RunOutlet:
     def add(self, batch: list[Pair]) -> Iterator[Item]:
         """Takes a batch; gives the runs of the table if it is full and combining does not make room."""
         self.reduction.absorb(self.table, batch)
-        if self._size.add(batch, self.table) >= self._table_bytes:
+        yield from self._make_room(self._size.add(batch, self.table))
+
+    def add_columns(self, batch: ColumnBatch) -> Iterator[Item]:
+        """`add` of a batch of columns."""
+        try:
+            if batch.partial:
+                self.reduction.gather(self.table, batch)
+            else:
+                self.reduction.absorb_columns(self.table, batch)
+        except BaseException:
+            check_keys(batch.keys)
+            raise
+        yield from self._make_room(self._size.add_columns(batch, self.table))
+
+    def _make_room(self, size: int) -> Iterator[Item]:
+        if size >= self._table_bytes:
             if self.reduction.combines and not self.reduction.folds:
                 self.reduction.condense(self.table)
                 if self._size.condensed(self.table) < self._table_bytes // 8 * 7:
@@ -172,31 +220,33 @@ class ChunkOutlet:
     def add(self, batch: list[Pair]) -> Iterator[Item]:
         """Takes a batch; gives a chunk if one is full."""
         try:
-            self._keys += [key for key, _ in batch]
-            self._values += [value for _, value in batch]
+            keys, values = [key for key, _ in batch], [value for _, value in batch]
         except (TypeError, ValueError):
             check_pairs(self._role, f"the {self._role}", batch)
             raise
-        sample = batch[SAMPLE]
-        self._bytes += estimate_bytes(list(chain.from_iterable(sample))) * len(batch) // len(sample)
-        if len(self._keys) >= CHUNK_PAIRS or self._bytes >= CHUNK_BYTES:
-            yield from self.finish()
+        self._keys += keys
+        self._values += values
+        sample = keys[SAMPLE] + values[SAMPLE]
+        yield from self._grown(estimate_bytes(sample) * len(keys) * 2 // len(sample))
 
-    def add_columns(self, keys: list[Any], values: list[Any]) -> Iterator[Item]:
-        """Takes pairs as columns, however many; gives the chunks that are full."""
+    def add_columns(self, batch: ColumnBatch) -> Iterator[Item]:
+        """Takes a batch of columns; gives the chunks that are full."""
         at = 0
-        while at < len(keys):
+        while at < len(batch.keys):
             # Chunks end at the same pairs, in whatever portions these come.
             end = at + _STEP - len(self._keys) % _STEP
-            self._keys += keys[at:end]
-            self._values += values[at:end]
+            self._keys += batch.keys[at:end]
+            self._values += batch.values[at:end]
             at = end
             if len(self._keys) % _STEP:
                 return
             sample = self._keys[-_STEP::64] + self._values[-_STEP::64]
-            self._bytes += estimate_bytes(sample) * 64
-            if len(self._keys) >= CHUNK_PAIRS or self._bytes >= CHUNK_BYTES:
-                yield from self.finish()
+            yield from self._grown(estimate_bytes(sample) * 64)
+
+    def _grown(self, size: int) -> Iterator[Item]:
+        self._bytes += size
+        if len(self._keys) >= CHUNK_PAIRS or self._bytes >= CHUNK_BYTES:
+            yield from self.finish()
 
     def finish(self) -> Iterator[Item]:
         """The chunk that has begun."""
@@ -213,3 +263,6 @@ class ChunkOutlet:
         """Goes on where another worker put down."""
         self.pairs_out, self._bytes = state
         self._keys, self._values = decode_pairs(data)
+
+
+Outlet = RunOutlet | ChunkOutlet

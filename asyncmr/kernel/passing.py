@@ -51,6 +51,9 @@ class PassingReduction:
             raise
         table.values += map(_value_of, pairs)
 
+    def absorb_columns(self, table: PairColumns, columns: Run) -> None:
+        self.gather(table, columns)
+
     def gather(self, table: PairColumns, run: Run) -> None:
         table.keys += run.keys
         table.values += run.values

@@ -12,14 +12,16 @@ from itertools import islice, pairwise
 from time import perf_counter
 from typing import Any
 
+from asyncmr.batches import batch_kind
 from asyncmr.job import Decoder, Encoder, Mapper, Pair, Reduction
-from asyncmr.kernel.blocks import Slice, decode_pairs, encode_pairs
+from asyncmr.kernel.batching import Batching, mapper_for
+from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.bounds import Bounds
 from asyncmr.kernel.failures import UserFailure, check_pairs
 from asyncmr.kernel.following import FollowingOutlet
 from asyncmr.kernel.layout import Feed, Layout, Stretch, gathered, tables_of
 from asyncmr.kernel.mapping import BATCH, Mapping
-from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, Item, Pack, RunOutlet
+from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, Pack, RunOutlet
 from asyncmr.kernel.passing import joined
 from asyncmr.kernel.ranges import RangeLayout
 from asyncmr.kernel.sampling import Every, KeySample
@@ -46,7 +48,8 @@ class StepProgram:
         following: tuple[Mapper, str] | None = None,
         table_bytes: int = TABLE_BYTES,
     ) -> None:
-        self._mapper = mapper
+        self._mapper = mapper_for(mapper, decoder)
+        self._mapping = Mapping if batch_kind(self._mapper) is None else Batching
         self._decoder = decoder
         self._encoder = encoder
         self._reduction = reduction
@@ -62,11 +65,13 @@ class StepProgram:
         """
         every, starts = argument
         (data,) = feed.ask(())
-        mapper = self._mapper if every == 1 else Every(self._mapper, every)
+        mapper = self._mapper
+        if every > 1 and self._mapping is Mapping:
+            mapper = Every(mapper, every)
         found = KeySample()
         records = pairs = 0
         for start, stop in pairwise([*(starts or (0,)), self._decoder.end(data)]):
-            mapping = Mapping(mapper, self._decoder, data, start, stop)
+            mapping = self._mapping(mapper, self._decoder, data, start, stop)
             with suppress(UserFailure):
                 for batch in mapping.batches():
                     found.add(batch, worth=1 / (stop - start) if starts else 1.0)
@@ -92,20 +97,16 @@ class StepProgram:
         index, patient, fused, bounds = argument
         (data,) = feed.ask(())
         outlet = self._outlet(index, bounds)
-        mapping = Mapping(self._mapper, self._decoder, data, 0, self._decoder.end(data))
+        mapping = self._mapping(self._mapper, self._decoder, data, 0, self._decoder.end(data))
         mapping.patient = patient
-        for batch in mapping.batches():
-            for item in outlet.add(batch):
-                mapping.patient = True  # what is on its way cannot be put down
-                yield item
+        for item in mapping.into(outlet):
+            mapping.patient = True  # what is on its way cannot be put down
+            yield item
         facts: Facts = {"records": mapping.records, "pairs": mapping.pairs}
         if mapping.left:
             state, table = outlet.put_down()
             yield ("state",), table
-            yield (
-                ("pairs",),
-                encode_pairs([key for key, _ in mapping.rest], [value for _, value in mapping.rest]),
-            )
+            yield ("pairs",), mapping.encoded_rest()
             return {**facts, "left": mapping.left, "state": state}
         if fused and isinstance(outlet, RunOutlet) and outlet.flushes == 0:
             return {**facts, **(yield from self._fuse(outlet))}
@@ -116,9 +117,9 @@ class StepProgram:
         """The mapper alone on the records between two positions of a split; yields blocks of its pairs."""
         start, stop = argument
         (data,) = feed.ask(())
-        mapping = Mapping(self._mapper, self._decoder, data, start, stop)
-        for batch in mapping.batches():
-            yield ("pairs",), encode_pairs([key for key, _ in batch], [value for _, value in batch])
+        mapping = self._mapping(self._mapper, self._decoder, data, start, stop)
+        for block in mapping.encoded():
+            yield ("pairs",), block
         return {"records": mapping.records, "pairs": mapping.pairs}
 
     def resume(self, argument: tuple[int, tuple[Any, ...], bytes], feed: Feed) -> Task:
@@ -130,9 +131,12 @@ class StepProgram:
         table, *shares = feed.ask(())
         outlet = self._outlet(index, bounds)
         outlet.take_up(state, table)
-        pairs = _pairs_of(shares)
-        while batch := list(islice(pairs, BATCH)):
-            yield from outlet.add(batch)
+        if self._mapping is Batching:
+            for columns in Batching.regrouped(shares):
+                yield from outlet.add_columns(columns)
+        else:
+            for pairs in Mapping.regrouped(shares):
+                yield from outlet.add(pairs)
         yield from outlet.finish()
         return {"pairs_out": outlet.pairs_out}
 
@@ -166,7 +170,7 @@ class StepProgram:
                 # The slices of an endless stretch lie one behind the other as they come.
                 runs = stretch.slices if stretch.endless else [layout.sorted(joined(stretch.slices))]
                 for run in runs:
-                    yield from outlet.add_columns(run.keys, run.values)
+                    yield from outlet.add_columns(ColumnBatch(run.keys, run.values))
                 continue
             if stretch.endless:
                 results = reduction.stream(stretch.slices)
@@ -193,7 +197,7 @@ class StepProgram:
             try:
                 if reduction.passes:
                     run = layout.sorted(joined(slices))
-                    yield from chunk.add_columns(run.keys, run.values)
+                    yield from chunk.add_columns(ColumnBatch(run.keys, run.values))
                 else:
                     table = gathered(reduction, slices)
                     yield from _output(reduction.results(layout.ordered(list(table)), table), chunk)
@@ -223,11 +227,6 @@ class StepProgram:
         if self._reduction is None or self._layout is None:
             raise RuntimeError("a step that only maps was asked to shuffle")
         return self._reduction, self._layout.fine if refined else self._layout
-
-
-def _pairs_of(shares: list[memoryview]) -> Iterator[Pair]:
-    for share in shares:
-        yield from zip(*decode_pairs(share), strict=True)
 
 
 def _counting(stretches: Iterator[Stretch], counted: list[int]) -> Iterator[Stretch]:

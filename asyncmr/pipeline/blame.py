@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import NamedTuple
 
 from asyncmr.errors import (
     AsyncMRError,
@@ -45,11 +45,12 @@ async def blamed(
     elif "stage" in facts:
         stage = stage.removesuffix("map") + facts["stage"]
     message = facts.get("message") or f"{stage} task failed with {error.type_name}"
-    path, line, record = await _place(facts, split, line_number)
-    where = _where(path, line, record)
+    first = await _place(facts.get("position"), split, line_number)
+    last = await _place(facts.get("last"), split, line_number)
+    where = _where(first, last)
     excerpt = facts.get("excerpt")
     lines = [f"job {job!r}, stage {stage!r}: {message}"]
-    if error.message and not facts.get("complete"):
+    if error.message and error.message != message:
         lines.append(f"  {error.type_name}: {error.message}")
     if where:
         lines.append(f"  at {where}")
@@ -62,34 +63,49 @@ async def blamed(
             job=job,
             stage=stage,
             exception=error.type_name,
-            path=path,
-            line=line,
-            record=record,
+            path=first.path,
+            line=first.line,
+            record=first.record,
+            last_line=last.line if last.path == first.path else None,
+            last_record=last.record,
             excerpt=excerpt,
         ),
         error,
     )
 
 
-def _where(path: str | None, line: int | None, record: int | None) -> str:
-    if path is not None:
-        return path if line is None else f"{path}, line {line}"
-    return "" if record is None else f"record {record}"
+class _Place(NamedTuple):
+    path: str | None = None
+    line: int | None = None
+    record: int | None = None
+
+    def __str__(self) -> str:
+        if self.path is None:
+            return "" if self.record is None else f"record {self.record}"
+        return self.path if self.line is None else f"{self.path}, line {self.line}"
 
 
-async def _place(
-    facts: dict[str, Any], split: Split | None, line_number: LineNumber
-) -> tuple[str | None, int | None, int | None]:
-    position = facts.get("position")
+def _where(first: _Place, last: _Place) -> str:
+    """Where a record is, or a batch of them, from its first to its last."""
+    if last in (first, _Place()):
+        return str(first)
+    if last.path != first.path:
+        return f"{first} to {last}"
+    if first.path is None:
+        return f"records {first.record} to {last.record}"
+    return f"{first.path}, lines {first.line} to {last.line}" if first.line and last.line else first.path
+
+
+async def _place(position: int | None, split: Split | None, line_number: LineNumber) -> _Place:
     if position is None or split is None:
-        return None, None, None
+        return _Place()
     for piece in reversed(split.pieces):
         if piece.start <= position:
             line: int | None = None
             with suppress(InputError):  # the file went away meanwhile: that is not what the user should hear
                 line = await line_number(piece.path, piece.offset + position - piece.start)
-            return piece.path, line, None
-    return None, None, position
+            return _Place(piece.path, line)
+    return _Place(record=position)
 
 
 def _with_traceback(raised: AsyncMRError, error: RemoteError) -> AsyncMRError:

@@ -25,9 +25,11 @@ from typing import Any
 from anyio import CancelScope
 
 from asyncmr.actors import Crew, TaskScope, open_channel
+from asyncmr.batches import batch_kind
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import UsageError
 from asyncmr.job import Job, Sampled, Sink, Source, SourceInfo, Split, Step
+from asyncmr.kernel.batching import mapper_for
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.layout import Layout
@@ -90,6 +92,8 @@ class Flow:
     async def run(self) -> Report:
         """Runs all steps and commits the sink; on failure or cancellation the sink shows nothing."""
         steps = self._job.steps
+        for number, step in enumerate(steps):  # not when its turn comes, after all the others
+            mapper_for(step.mapper, StoredParts.decoder if number else self._source.decoder)
         first = await self._source.prepare(self._resources.disk)
         await self._sink.open(self._resources.disk)
         try:
@@ -102,7 +106,7 @@ class Flow:
                 small = self._resources.limits.is_small(info)
                 # A step that only maps runs on the results of the reducers before it, in their workers; but after
                 # a small step, whose one worker would then do all of it, however long it takes.
-                if left and step.shuffles and not left[0][0].shuffles and not small:
+                if left and step.shuffles and not small and _maps_pairs(left[0][0]):
                     following = left.pop(0)
                 sink: Any = StoredParts(self._resources.store, self._resources.limits.split)
                 if not left:
@@ -127,6 +131,11 @@ class Flow:
         (storing,) = Job(mapper=passed, name=step.name).steps
         await _StepFlow(self, storing, f"{prefix}store.", source, stored, info).run()
         return stored, await stored.prepare(self._resources.disk)
+
+
+def _maps_pairs(step: Step) -> bool:
+    """Whether a step only maps, and one pair at a time."""
+    return not step.shuffles and batch_kind(step.mapper) is None
 
 
 class _StepFlow:

@@ -33,7 +33,7 @@ def total(key, values):
     yield key, sum(values)
 
 
-def step(mapper, reduction=None, decoder=None):
+def step(mapper, reduction=None, decoder=None, **sizes):
     partitioning = Partitioning(3, partitioner=None, hasher=KeyHasher())
     return StepProgram(
         mapper=mapper,
@@ -41,6 +41,7 @@ def step(mapper, reduction=None, decoder=None):
         encoder=PairFormat(),
         reduction=reduction,
         layout=BucketLayout(partitioning, 2) if reduction else None,
+        **sizes,
     )
 
 

@@ -8,7 +8,7 @@ from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.failures import UserFailure
 from asyncmr.kernel.formats import PairFormat
 from asyncmr.kernel.ordering import in_order_of_keys
-from asyncmr.kernel.outlets import CHUNK_PAIRS, ChunkOutlet, Item
+from asyncmr.kernel.outlets import CHUNK_PAIRS, ChunkOutlet, ColumnBatch, Item
 from asyncmr.kernel.passing import PassingReduction, joined
 
 RUNS = st.lists(st.lists(st.tuples(st.integers(0, 9), st.none() | st.integers())), max_size=6)
@@ -42,7 +42,7 @@ def test_chunks_end_at_the_same_pairs_in_whatever_portions_these_come(sizes):
     outlet, total = ChunkOutlet(PairFormat(), 0, role="reducer"), 0
     data: list[Item] = []
     for size in sizes:
-        data += outlet.add_columns(list(range(total, total + size)), [None] * size)
+        data += outlet.add_columns(ColumnBatch(list(range(total, total + size)), [None] * size))
         total += size
     data += outlet.finish()
     chunks = [decode_pairs(chunk)[0] for _, chunk in data]

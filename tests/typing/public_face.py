@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,16 @@ def words(_key: None, line: str) -> Iterator[tuple[str, int]]:
     for word in line.split():
         asyncmr.counter("words", "all").increment()
         yield word, 1
+
+
+@asyncmr.batch
+def counted(_keys: None, lines: list[str]) -> Counter[str]:
+    return Counter(" ".join(lines).split())
+
+
+@asyncmr.batch("bytes", size="4 MiB", otherwise=counted)
+def split(_keys: None, block: bytes) -> tuple[list[bytes], None]:
+    return block.split(), None
 
 
 def total(word: str, counts: Iterator[int]) -> Iterator[tuple[str, int]]:
@@ -32,6 +43,7 @@ def show(progress: Progress) -> None:
 classic: Job = Job(mapper=words, combiner=total, reducer=total, partitions=4, sort=True, name="words")
 folded: Job = Job(mapper=words, fold=operator.add)
 summed: Job = Job(mapper=words, aggregator=asyncmr.Sum())
+in_batches: Job = Job(mapper=counted, fold=operator.add).then(Job(mapper=asyncmr.batch(split)))
 only_mapped: Job = Job(mapper=lambda key, line: [(key, line)])
 chained: Job = classic.then(folded).replace(partitions=2)
 

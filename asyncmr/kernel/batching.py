@@ -1,0 +1,184 @@
+"""From records to columns: batch functions, each called for many records at a time.
+
+What they return goes on in columns and is never taken apart into pairs. A batch is for them what a record is for
+other mappers: what fails is told with its lines, and a split whose batches are slow is given back between two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from asyncmr.batches import BatchKind, batch_kind
+from asyncmr.errors import UsageError
+from asyncmr.job import Decoder, Mapper, Pair, RecordBatch, TextDecoder
+from asyncmr.kernel.blocks import decode_pairs, encode_pairs
+from asyncmr.kernel.failures import UserFailure, name_of
+from asyncmr.kernel.outlets import ColumnBatch, Item, Outlet
+from asyncmr.kernel.returned import NotColumns, columns_of
+
+# A split is given back for others to share when what is left of it takes this long.
+_PATIENCE = 4.0
+# What one worker then gets at a time.
+_SHARE = 1.0
+_MOST_SHARES = 1000
+
+
+def mapper_for(mapper: Mapper, decoder: Decoder) -> Mapper:
+    """The mapper, or what it names for the case that its form cannot be had of this input.
+
+    Raises:
+        UsageError: it names nothing.
+    """
+    from importlib.util import find_spec
+
+    kind = batch_kind(mapper)
+    if kind is None:
+        return mapper
+    if kind.form == "bytes" and not isinstance(decoder, TextDecoder):
+        lacking = (
+            "only lines of text come as bytes; make it a plain batch function, which gets a list of records"
+        )
+    elif kind.form == "arrow" and find_spec("pyarrow") is None:
+        lacking = 'pyarrow is not installed; pip install "asyncmr[arrow]"'
+    else:
+        return mapper
+    if kind.otherwise is None:
+        raise UsageError(
+            f"{name_of(mapper)} is a batch({kind.form!r}) function, and {lacking}, or give otherwise="
+        )
+    return mapper_for(kind.otherwise, decoder)
+
+
+class _Input(NamedTuple):
+    """What a batch function gets, and the positions between which it lies."""
+
+    start: int
+    stop: int
+    records: int
+    keys: list[Any] | None
+    values: Any
+
+
+class Batching:
+    """One batch function at work between two positions of a split; see `Mapping`, which it stands in for."""
+
+    def __init__(self, mapper: Mapper, decoder: Decoder, data: memoryview, start: int, stop: int) -> None:
+        kind = batch_kind(mapper)
+        assert kind is not None
+        self._mapper = mapper
+        self._kind: BatchKind = kind
+        self._decoder = decoder
+        self._data = data
+        self._start = start
+        self._stop = stop
+        self.records = 0
+        self.pairs = 0
+        self.left: list[int] = []
+        self.patient = True
+
+    def into(self, outlet: Outlet) -> Iterator[Item]:
+        """Takes all batches into `outlet`; gives the items that are complete."""
+        for given, batch in self._mapped():
+            try:
+                yield from outlet.add_columns(batch)
+            except UserFailure as failure:
+                if failure.facts["role"] == "mapper":
+                    failure.facts.update(_place(given))
+                raise
+
+    def batches(self) -> Iterator[list[Pair]]:
+        """The batches as pairs."""
+        for _, batch in self._mapped():
+            yield list(zip(batch.keys, batch.values, strict=True))
+
+    def encoded(self) -> Iterator[bytes]:
+        """The batches as blocks."""
+        for _, batch in self._mapped():
+            yield _encoded(batch)
+
+    def encoded_rest(self) -> bytes:
+        """Nothing is left between two batches."""
+        return _encoded(ColumnBatch([], []))
+
+    @staticmethod
+    def regrouped(shares: list[memoryview]) -> Iterator[ColumnBatch]:
+        """The batches of blocks that `encoded` made."""
+        for share in shares:
+            yield ColumnBatch(*decode_pairs(share[1:]), partial=bool(share[0]))
+
+    def _mapped(self) -> Iterator[tuple[_Input, ColumnBatch]]:
+        began, first = perf_counter(), self._start
+        for number, given in enumerate(self._inputs()):
+            batch = self._call(given)
+            self.records += given.records
+            self.pairs += len(batch.keys)
+            yield given, batch
+            if number == 0:  # it may have paid for an import
+                began, first = perf_counter(), given.stop
+            elif not self.patient:
+                took = perf_counter() - began
+                if took * (self._stop - given.stop) > _PATIENCE * (given.stop - first):
+                    cuts = self._cuts(given.stop, max(1, round(_SHARE * number / took)))
+                    if len(cuts) > 2:
+                        self.left = cuts
+                        return
+
+    def _inputs(self) -> Iterator[_Input]:
+        form, data, decoder = self._kind.form, self._data, self._decoder
+        if form == "records" or not isinstance(decoder, TextDecoder):
+            for piece in decoder.decode(data, self._start, self._stop, self._kind.size):
+                keys, values = (piece.keys, piece.values) if form == "records" else (None, self._table(piece))
+                yield _Input(piece.start, piece.stop, len(piece.values), keys, values)
+            return
+        for start, stop in decoder.blocks(data, self._start, self._stop, self._kind.size):
+            # A copy: views of what the host writes to again must not outlive the task.
+            block = bytes(data[start:stop])
+            records = block.count(b"\n") + (not block.endswith(b"\n"))
+            yield _Input(start, stop, records, None, block if form == "bytes" else _lines(block))
+
+    def _table(self, piece: RecordBatch) -> Any:
+        from asyncmr.arrow import table_of_records
+
+        try:
+            return table_of_records(piece.keys, piece.values)
+        except Exception as error:
+            message = f"the records for {name_of(self._mapper)} make no Arrow columns; ask for a list of them"
+            raise UserFailure("mapper", message, position=piece.start, last=piece.stop - 1) from error
+
+    def _call(self, given: _Input) -> ColumnBatch:
+        try:
+            returned = self._mapper(given.keys, given.values)
+        except BaseException as error:
+            message = f"{name_of(self._mapper)} raised {type(error).__name__}"
+            raise UserFailure("mapper", message, **_place(given)) from error
+        try:
+            return columns_of(returned)
+        except NotColumns as error:
+            raise UserFailure(
+                "mapper", f"{name_of(self._mapper)} {error}", **_place(given)
+            ) from error.__cause__
+
+    def _cuts(self, start: int, share: int) -> list[int]:
+        """The positions of every `share`-th batch from `start` on, or of fewer, and the end."""
+        decoder, size = self._decoder, self._kind.size
+        if isinstance(decoder, TextDecoder):
+            starts = [begin for begin, _ in decoder.blocks(self._data, start, self._stop, size)]
+        else:
+            starts = [batch.start for batch in decoder.decode(self._data, start, self._stop, size)]
+        return [*starts[:: max(share, -(-len(starts) // _MOST_SHARES))], self._stop]
+
+
+def _lines(block: bytes) -> Any:
+    from asyncmr.arrow import table_of_lines
+
+    return table_of_lines(block)
+
+
+def _place(given: _Input) -> dict[str, int]:
+    return {"position": given.start, "last": given.stop - 1}
+
+
+def _encoded(batch: ColumnBatch) -> bytes:
+    return bytes([batch.partial]) + encode_pairs(batch.keys, batch.values)
