@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from asyncmr.errors import UsageError
-from asyncmr.storage.sizes import parse_size
+from asyncmr.sizes import parse_size
 from benchmarks import memory, peers
 from benchmarks.cgroups import NoCgroup
 from benchmarks.comparison import compare, tell
