@@ -166,8 +166,8 @@ class StorageError(AsyncMRError):
 
 
 class CorruptRunError(StorageError):
-    """A block of a spill file is not what was written: its checksum differs, or it is cut short."""
+    """A piece of a spill file is not what was written: its checksum differs, or it is cut short."""
 
 
 class MemoryBudgetError(AsyncMRError):
-    """The memory budget is too small to work with; the message says what it needs."""
+    """The memory budget is too small to work with, or more than the process may have; the message says how much."""

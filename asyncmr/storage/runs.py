@@ -76,9 +76,9 @@ class BlockStore:
         if self._closed:
             raise ClosedError("the block store is closed")
         block = Block(data, ends)
+        block.reserved = self._budget.try_reserve(block.size)
         self._blocks.add(block)
-        if self._budget.try_reserve(block.size):
-            block.reserved = True
+        if block.reserved:
             self._reserved += block.size
             return block
         try:
