@@ -14,7 +14,7 @@ from itertools import accumulate, groupby, pairwise
 from typing import Any, NamedTuple, Self
 
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
-from asyncmr.kernel.ordering import cannot_sort, order_of_keys
+from asyncmr.kernel.ordering import cannot_sort, check_order, order_of_keys
 
 
 class Bounds(NamedTuple):
@@ -35,6 +35,7 @@ class Bounds(NamedTuple):
         Raises:
             UserFailure: the keys cannot be compared.
         """
+        check_order(keys)
         order = order_of_keys(keys)
         firsts: list[Any] = []
         sizes: list[float] = []

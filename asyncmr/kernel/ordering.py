@@ -16,7 +16,6 @@ T = TypeVar("T")
 
 def order_of_keys(keys: list[Any]) -> list[int]:
     """The indexes of `keys` in the keys' own order, for jobs that sort."""
-    _check_nans(keys)
     try:
         return sorted(range(len(keys)), key=keys.__getitem__)
     except BaseException as error:
@@ -25,10 +24,9 @@ def order_of_keys(keys: list[Any]) -> list[int]:
 
 def in_order_of_keys(run: Slice) -> Slice:
     """The pairs of `run` in the order of their keys; those of equal keys stay as they were."""
-    if run.counts is not None or not set(map(type, run.values)) <= {type(None)}:
+    if run.counts is not None or not _all_none(run.values):
         return in_order(run._replace(places=run.keys), order_of_keys(run.keys))
     # Without a value to carry along the keys are sorted alone: half the time.
-    _check_nans(run.keys)
     try:
         keys = sorted(run.keys)
     except BaseException as error:
@@ -59,7 +57,12 @@ def comparing(merge: Iterator[T]) -> Iterator[T]:
         raise cannot_sort([], error) from error
 
 
-def _check_nans(keys: list[Any]) -> None:
+def _all_none(values: list[Any]) -> bool:
+    return not values or (values[0] is None and set(map(type, values)) == {type(None)})
+
+
+def check_order(keys: list[Any]) -> None:
+    """Raises a UserFailure if some of the keys have no place in any order; to be called where keys come in."""
     if holds_nan(keys):
         raise UserFailure("mapper", "keys that are or hold NaN cannot be sorted; map them to something else")
 

@@ -20,7 +20,7 @@ from asyncmr.kernel.buckets import SortedFeed, shares_of
 from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.layout import Feed, Stretch, Table
 from asyncmr.kernel.merging import Merge
-from asyncmr.kernel.ordering import comparing, divided, in_order_of_keys
+from asyncmr.kernel.ordering import check_order, comparing, divided, in_order_of_keys
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.sorted_runs import SortedLayout
 
@@ -60,6 +60,7 @@ class RangeLayout:
         keys, values, counts = reduction.partials(table)
         if not keys:
             return
+        check_order(keys)
         run = in_order_of_keys(Slice((), keys, values, counts))
         if self._bounds is None:
             weights = [1] * len(keys) if run.counts is None else run.counts

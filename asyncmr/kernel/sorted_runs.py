@@ -15,7 +15,7 @@ from asyncmr.job import Reduction
 from asyncmr.kernel.blocks import Slice, cut_blocks
 from asyncmr.kernel.layout import Feed, Stretch, Table, partials_of
 from asyncmr.kernel.merging import Merge
-from asyncmr.kernel.ordering import comparing, in_order, in_order_of_keys, order_of_keys
+from asyncmr.kernel.ordering import check_order, comparing, in_order, in_order_of_keys, order_of_keys
 from asyncmr.kernel.partitioning import Partitioning
 
 
@@ -34,6 +34,8 @@ class SortedLayout:
         keys, values, counts, kinds = partials_of(reduction, table)
         if not keys:
             return
+        if self._by_key:
+            check_order(keys)
         run = self.sorted(Slice((), keys, values, counts))
         if self._partitioning.one(keys, kinds):
             yield 0, [run]
