@@ -18,14 +18,6 @@ _PIECE = 256 << 10
 _SEPARATORS = (b"\x1c", b"\x1d", b"\x1e", b"\x1f")
 
 
-def whole_line(_key: object, line: str) -> tuple[tuple[str, None]]:
-    """A line as a key, without a value."""
-    return ((line, None),)
-
-
-sort = Job(mapper=whole_line, sort="total", name="sort")
-
-
 # No more at a time than stays in the cache until it is counted: from 1 MiB on it takes a sixth longer.
 @batch(size="64 KiB")
 def words_of_records(_keys: object, records: list[str]) -> tuple[list[str], None]:
@@ -72,3 +64,12 @@ def _split_by_arrow(block: bytes) -> Iterator[Any]:
 wordcount = Job(
     mapper=words if find_spec("pyarrow") is None else words_by_arrow, aggregator=Count(), name="wordcount"
 )
+
+
+@batch
+def whole(_keys: object, records: list[str]) -> tuple[list[str], None]:
+    """Records as keys, without values."""
+    return records, None
+
+
+sort = Job(mapper=whole, sort="total", name="sort")

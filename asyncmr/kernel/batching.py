@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from asyncmr.batches import BatchKind, batch_kind
 from asyncmr.errors import UsageError
-from asyncmr.job import Decoder, Mapper, Pair, RecordBatch, TextDecoder
+from asyncmr.job import Decoder, Mapper, RecordBatch, TextDecoder
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.failures import UserFailure, name_of
 from asyncmr.kernel.outlets import ColumnBatch, Item, Outlet
@@ -87,11 +87,6 @@ class Batching:
                 if failure.facts["role"] == "mapper":
                     failure.facts.update(_place(given))
                 raise
-
-    def batches(self) -> Iterator[list[Pair]]:
-        """The batches as pairs."""
-        for _, batch in self._mapped():
-            yield list(zip(batch.keys, batch.values, strict=True))
 
     def encoded(self) -> Iterator[bytes]:
         """The batches as blocks."""

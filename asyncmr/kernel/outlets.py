@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from asyncmr.job import Encoder, Pair, Reduction
 from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_block, encode_pairs
@@ -45,6 +45,16 @@ class ColumnBatch(NamedTuple):
     def counts(self) -> None:
         """Each key has one value."""
         return None
+
+
+class Outlet(Protocol):
+    """What a task's pairs go into."""
+
+    def add(self, batch: list[Pair]) -> Iterator[Item]:
+        """Takes a batch; gives the items that are complete."""
+
+    def add_columns(self, batch: ColumnBatch) -> Iterator[Item]:
+        """The same for a batch of columns."""
 
 
 class TableSize:
@@ -263,6 +273,3 @@ class ChunkOutlet:
         """Goes on where another worker put down."""
         self.pairs_out, self._bytes = state
         self._keys, self._values = decode_pairs(data)
-
-
-Outlet = RunOutlet | ChunkOutlet

@@ -6,6 +6,7 @@ and returns the facts that the host commits together with the items.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from itertools import islice, pairwise
@@ -24,7 +25,7 @@ from asyncmr.kernel.mapping import BATCH, Mapping
 from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, Pack, RunOutlet
 from asyncmr.kernel.passing import joined
 from asyncmr.kernel.ranges import RangeLayout
-from asyncmr.kernel.sampling import Every, KeySample
+from asyncmr.kernel.sampling import KeySample, Thinned
 
 Facts = dict[str, Any]
 Task = Generator[Item, None, Facts]
@@ -65,20 +66,18 @@ class StepProgram:
         """
         every, starts = argument
         (data,) = feed.ask(())
-        mapper = self._mapper
-        if every > 1 and self._mapping is Mapping:
-            mapper = Every(mapper, every)
+        decoder = self._decoder if every == 1 else Thinned(self._decoder, every)
         found = KeySample()
         records = pairs = 0
         for start, stop in pairwise([*(starts or (0,)), self._decoder.end(data)]):
-            mapping = self._mapping(mapper, self._decoder, data, start, stop)
+            found.worth = 1 / (stop - start) if starts else 1.0
+            mapping = self._mapping(self._mapper, decoder, data, start, stop)
             with suppress(UserFailure):
-                for batch in mapping.batches():
-                    found.add(batch, worth=1 / (stop - start) if starts else 1.0)
+                deque(mapping.into(found), maxlen=0)
             records += mapping.records
             pairs += mapping.pairs
         yield ("sample",), found.encoded()
-        return {"records": -(-records // every), "pairs": pairs}
+        return {"records": records, "pairs": pairs}
 
     def bounds(self, argument: tuple[int, int], feed: Feed) -> Task:
         """Chooses the bounds of a total order, `argument`: of so many partitions with so many shares each, from the

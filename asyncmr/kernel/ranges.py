@@ -30,8 +30,10 @@ SORTED_KEYS = 1 << 18
 
 
 class RangeLayout:
-    """`shares` ranges for each partition. `bounds`: encoded, as chosen from a sample; without them the keys that come
-    first choose them, which takes a task that sees the whole input.
+    """`shares` ranges for each partition, of which one that has more than `sorted_bytes` is merged block by block.
+
+    `bounds`: encoded, as chosen from a sample; without them the keys that come first choose them, which takes a task
+    that sees the whole input.
     """
 
     def __init__(

@@ -172,7 +172,10 @@ class _StepFlow:
         if in_order:
             layout = SortedLayout(partitioning, by_key=True)
         elif step.total_order:
-            layout = RangeLayout(self._partitions, self._shares, resources.hasher)
+            # Columns take a fraction of the room of a table of the same pairs.
+            layout = RangeLayout(
+                self._partitions, self._shares, resources.hasher, sorted_bytes=4 * limits.bucket
+            )
         then = None if following is None else (following[0].mapper, f"{following[1]}map")
         program = resources.programs.of(
             flow._job,

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncmr.batches import batch
 from asyncmr.kernel.blocks import decode_pairs
 from asyncmr.kernel.decoding import TextLines
 from asyncmr.kernel.failures import UserFailure
@@ -76,6 +77,15 @@ def test_stretches_are_worth_the_same_however_many_records_they_have():
     parts = [sum(weights[: ends[0]]), sum(weights[ends[0] : ends[1]]), sum(weights[ends[1] :])]
     assert parts[0] == pytest.approx(parts[2] * 1.5)
     assert parts[1] == pytest.approx(parts[2])
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_batch_functions_are_sampled_as_mappers_are(every):
+    @batch
+    def numbers(_keys, lines):
+        return list(map(int, lines)), None
+
+    assert sampled(numbers, every) == sampled(number, every)
 
 
 def test_a_mapper_that_raises_ends_its_stretch():

@@ -44,6 +44,7 @@ classic: Job = Job(mapper=words, combiner=total, reducer=total, partitions=4, so
 folded: Job = Job(mapper=words, fold=operator.add)
 summed: Job = Job(mapper=words, aggregator=asyncmr.Sum())
 in_batches: Job = Job(mapper=counted, fold=operator.add).then(Job(mapper=asyncmr.batch(split)))
+in_order: Job = Job(mapper=words, sort="total")
 only_mapped: Job = Job(mapper=lambda key, line: [(key, line)])
 chained: Job = classic.then(folded).replace(partitions=2)
 
