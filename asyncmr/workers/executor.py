@@ -2,9 +2,9 @@
 
 A ProcessPoolExecutor moves a call through a queue and two threads, and its answer through a third and back to the
 loop: 0.2 ms, and a small job is one such call. Here the loop writes the call and is woken by the answer: 0.03 ms.
-It is used as any executor of asyncio, from the loop's own thread. A function that it calls returns `(state, head,
-data)`, bytes in a string, bytes, and a list of bytes, so that nothing a user's code made is unpickled in the host;
-buffers among the arguments (`pickle.PickleBuffer`) and the bytes of an answer are never copied into a message.
+A function that it calls returns `(state, head, data)`, a string, bytes, and a list of bytes, so that nothing a
+user's code made is unpickled in the host; buffers among the arguments (`pickle.PickleBuffer`) and the bytes of an
+answer are never copied into a message.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class WorkerExecutor(Executor):
     """Calls functions in the process at the other end of `channel`, in order, one at a time.
 
     Its methods are for the thread of `loop`, whose turns they never hold up: a call or an answer of any size is
-    sent and received in pieces.
+    sent and received in pieces. `call` gives a future of asyncio; `submit` makes it an executor like others.
     """
 
     def __init__(self, channel: socket, loop: asyncio.AbstractEventLoop) -> None:
@@ -34,7 +34,7 @@ class WorkerExecutor(Executor):
         self._channel = channel
         self._loop = loop
         self._inbox = Inbox(channel)
-        self._calls: deque[Future[Answer]] = deque()
+        self._calls: deque[Future[Answer] | asyncio.Future[Answer]] = deque()
         self._unsent: list[Part] = []
         self._listening = False
         self._sending = False
@@ -48,26 +48,33 @@ class WorkerExecutor(Executor):
         Raises:
             BrokenExecutor: the process is gone.
         """
+        future: Future[Answer] = Future()
+        future.set_running_or_notify_cancel()  # what has been sent cannot be taken back
+        self._begin(future, (fn, args, kwargs))
+        return future
+
+    def call(self, fn: Callable[..., Answer], /, *args: Any) -> asyncio.Future[Answer]:
+        """As `submit`; to cancel the future is to ignore the answer."""
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._begin(future, (fn, args, {}))
+        return future
+
+    def _begin(self, future: Future[Answer] | asyncio.Future[Answer], call: object) -> None:
         if self._broken:
             raise BrokenExecutor("the worker process is gone")
         buffers: list[pickle.PickleBuffer] = []
-        call = pickle.dumps((fn, args, kwargs), 5, buffer_callback=buffers.append)
-        future: Future[Answer] = Future()
-        future.set_running_or_notify_cancel()  # what has been sent cannot be taken back
+        head = pickle.dumps(call, 5, buffer_callback=buffers.append)
         self._calls.append(future)
         if not self._listening:
             self._loop.add_reader(self._channel.fileno(), self._receive)
             self._listening = True
         waiting = bool(self._unsent)
-        self._unsent += framed([call, *(buffer.raw() for buffer in buffers)])
+        self._unsent += framed([head, *(buffer.raw() for buffer in buffers)])
         if not waiting:
             self._send()
-        return future
 
     def disconnect(self) -> None:
         """Takes the answers that a process which has died still sent, and gives all other calls up."""
-        if self._broken:
-            return
         while self._calls and not self._broken:
             try:
                 self._take()
@@ -112,9 +119,13 @@ class WorkerExecutor(Executor):
             self._break()
             return
         for message in messages:
-            self._calls.popleft().set_result(_answer(message))
+            future = self._calls.popleft()
+            if not future.done():
+                future.set_result(_answer(message))
 
     def _break(self, exc: BaseException | None = None) -> None:
+        if self._broken:
+            return
         self._broken = True
         if self._listening:
             self._loop.remove_reader(self._channel.fileno())
@@ -123,7 +134,9 @@ class WorkerExecutor(Executor):
         self._channel.close()
         self._unsent = []
         while self._calls:
-            self._calls.popleft().set_exception(exc or BrokenExecutor("the worker process is gone"))
+            future = self._calls.popleft()
+            if not future.done():
+                future.set_exception(exc or BrokenExecutor("the worker process is gone"))
 
 
 def _answer(message: Message) -> Answer:

@@ -208,12 +208,12 @@ class Pool:
         if seat.ended is not None or self._loop is None:
             return
         try:
-            future = seat.slot.submit("close")
+            future = seat.slot.call("close")
         except BrokenExecutor:
             self.discard(seat)
             return
         timer = self._loop.call_later(CLOSE_LIMIT, self.discard, seat)
-        future.add_done_callback(lambda done: self._background.post(self._session_closed, seat, timer, done))
+        future.add_done_callback(partial(self._session_closed, seat, timer))
 
     def discard(self, seat: Seat) -> asyncio.Future[int | None]:
         """Kills a worker, whatever it does, and starts another. The future is its exit code."""
@@ -298,7 +298,7 @@ class Pool:
         if not ended.done():
             ended.set_result(None if outcome.exception() is not None else outcome.result())
 
-    def _session_closed(self, seat: Seat, timer: asyncio.TimerHandle, outcome: Future[Any]) -> None:
+    def _session_closed(self, seat: Seat, timer: asyncio.TimerHandle, outcome: asyncio.Future[Any]) -> None:
         timer.cancel()
         if outcome.exception() is not None:
             self.discard(seat)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
 from typing import Any, Protocol
 
 
 class Slot(Protocol):
-    """A worker of one of the three executors.
+    """A worker of one of the three executors."""
 
-    `on_loop`: whether the futures of its calls are settled in the event loop's thread.
-    """
-
-    on_loop: bool
     maps_segments: bool
 
     @property
@@ -21,7 +16,7 @@ class Slot(Protocol):
     @property
     def pid(self) -> int | None: ...
     def start(self) -> None: ...
-    def submit(self, operation: str, *arguments: Any) -> Future[Any]: ...
+    def call(self, operation: str, *arguments: Any) -> asyncio.Future[Any]: ...
     def disconnect(self) -> None: ...
     def kill(self) -> None: ...
     def join(self) -> int | None: ...

@@ -23,14 +23,12 @@ from __future__ import annotations
 import asyncio
 import marshal
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor, Future
-from contextlib import suppress
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pickle import PickleBuffer
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 from asyncmr.counters import Counts
 from asyncmr.errors import ClosedError
@@ -161,25 +159,19 @@ class Session:
         seat = self._held()
         if self._waiter is not None:
             raise ClosedError("a session takes one call at a time")
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Answer] = loop.create_future()
-        self._waiter = waiter
         timer: asyncio.TimerHandle | None = None
         begun = monotonic()
         self._account.begin(begun)
         try:
             if seat.ended is not None:
                 raise BrokenExecutor
-            future = seat.slot.submit(operation, *arguments)
-            if future.done():
+            self._waiter = waiter = seat.slot.call(operation, *arguments)
+            if waiter.done():
                 await asyncio.sleep(0)  # inline: let the loop turn between two calls
-                answer: Answer = future.result()
-            else:
-                told = partial(_settle, waiter) if seat.slot.on_loop else partial(_wake, loop, waiter)
-                future.add_done_callback(told)
-                if self._timeout is not None:
-                    timer = loop.call_later(max(0.0, self._timeout - self._used), self._expire)
-                answer = await waiter
+            elif self._timeout is not None:
+                left = max(0.0, self._timeout - self._used)
+                timer = asyncio.get_running_loop().call_later(left, self._expire)
+            answer: Answer = await waiter
         except BrokenExecutor:
             ended = self._give_up(seat)
             raise SlotDied(await asyncio.shield(ended)) from None
@@ -247,22 +239,3 @@ def _on_wire(buffer: Buffer, slot: Slot) -> WireBuffer:
             return ref
     # To a process the bytes themselves are sent, straight from the segment.
     return buffer.view() if slot.pid is None else PickleBuffer(buffer.view())
-
-
-T = TypeVar("T")
-
-
-def _wake(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[T], future: Future[T]) -> None:
-    """Runs in the executor's thread: moves a result to the loop."""
-    with suppress(RuntimeError):  # the loop is closed: nobody waits
-        loop.call_soon_threadsafe(_settle, waiter, future)
-
-
-def _settle(waiter: asyncio.Future[T], future: Future[T]) -> None:
-    if waiter.done():
-        return
-    exc = future.exception()
-    if exc is not None:
-        waiter.set_exception(exc)
-    else:
-        waiter.set_result(future.result())

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
@@ -37,8 +37,6 @@ PRELOAD = ("cloudpickle", "asyncio", "asyncmr.workers.entry")
 
 class ProcessSlot:
     """One worker process. `maps_segments`: whether it can, once it has started."""
-
-    on_loop = True
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, preload: Sequence[str] = (), probe: Probe | None = None
@@ -90,7 +88,7 @@ class ProcessSlot:
             self._raise_start_error(exc, self.join())
         self._executor = WorkerExecutor(ours, self._loop)
 
-    def submit(self, operation: str, *arguments: Any) -> Future[Answer]:
+    def call(self, operation: str, *arguments: Any) -> asyncio.Future[Answer]:
         """Calls a method of the worker.
 
         Raises:
@@ -98,7 +96,7 @@ class ProcessSlot:
         """
         if self._executor is None or self._killed:
             raise BrokenExecutor("the worker was stopped")
-        return self._executor.submit(entry.call, operation, *arguments)
+        return self._executor.call(entry.call, operation, *arguments)
 
     def disconnect(self) -> None:
         """Ends the conversation: calls that a dead worker has not answered fail, and a live one leaves."""

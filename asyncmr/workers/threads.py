@@ -8,8 +8,11 @@ waits for abandoned threads for `ABANDONED_LIMIT` seconds, then logs a warning a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -23,7 +26,6 @@ ABANDONED_LIMIT = 1.0
 class ThreadSlot:
     """One worker in a thread of the host."""
 
-    on_loop = False
     maps_segments = False
     sentinel = None
     pid = None
@@ -38,14 +40,17 @@ class ThreadSlot:
     def start(self) -> None:
         """Nothing to wait for: the thread starts with its first call."""
 
-    def submit(self, operation: str, *arguments: Any) -> Future[Any]:
+    def call(self, operation: str, *arguments: Any) -> asyncio.Future[Any]:
         """Calls a method of the worker in its thread."""
         if self._killed:
             raise BrokenExecutor("the worker was stopped")
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Any] = loop.create_future()
         self._idle.clear()
         future = self._executor.submit(getattr(self._worker, operation), *arguments)
         future.add_done_callback(lambda _: self._idle.set())
-        return future
+        future.add_done_callback(partial(_wake, loop, waiter))
+        return waiter
 
     def disconnect(self) -> None:
         """There is no connection."""
@@ -76,7 +81,6 @@ class ThreadSlot:
 class InlineSlot:
     """One worker in the thread of the event loop, which stands still during each call."""
 
-    on_loop = True
     maps_segments = False
     sentinel = None
     pid = None
@@ -87,9 +91,9 @@ class InlineSlot:
     def start(self) -> None:
         """Nothing to start."""
 
-    def submit(self, operation: str, *arguments: Any) -> Future[Any]:
+    def call(self, operation: str, *arguments: Any) -> asyncio.Future[Any]:
         """Calls a method of the worker here and now."""
-        future: Future[Any] = Future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         future.set_result(getattr(self._worker, operation)(*arguments))
         return future
 
@@ -104,3 +108,19 @@ class InlineSlot:
 
     def stop(self) -> None:
         self._worker.close()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, waiter: asyncio.Future[Any], future: Future[Any]) -> None:
+    """Runs in the worker's thread: moves a result to the loop."""
+    with suppress(RuntimeError):  # the loop is closed: nobody waits
+        loop.call_soon_threadsafe(_settle, waiter, future)
+
+
+def _settle(waiter: asyncio.Future[Any], future: Future[Any]) -> None:
+    if waiter.done():
+        return
+    exc = future.exception()
+    if exc is not None:
+        waiter.set_exception(exc)
+    else:
+        waiter.set_result(future.result())

@@ -91,6 +91,16 @@ async def test_disconnecting_takes_the_answers_that_were_sent_already():
             lost.result(0)
 
 
+async def test_disconnecting_from_a_worker_that_has_hung_up_is_harmless_and_may_be_repeated():
+    with executor_and_channel() as (executor, channel):
+        lost = executor.submit(reversed_bytes, [])
+        channel.close()
+        executor.disconnect()
+        executor.disconnect()
+        with pytest.raises(BrokenExecutor):
+            lost.result(0)
+
+
 async def test_a_call_that_was_sent_cannot_be_cancelled(executor):
     future = executor.submit(reversed_bytes, [b"ab"])
     assert not future.cancel()
