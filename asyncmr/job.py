@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from asyncmr.errors import UsageError
@@ -172,12 +173,12 @@ class Job:
         """A copy of this job with some arguments changed; of a chain, those of the last step."""
         return replace(self, **changes)
 
-    @property
+    @cached_property
     def title(self) -> str:
         """The job's name, or one made from its last mapper's."""
         return self.name or _name_of(self.mapper)
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The steps of the chain, first to last."""
         earlier = self.before.steps if self.before is not None else ()

@@ -26,11 +26,6 @@ class StageReport:
     bytes_out: int = 0
     seconds: float = 0.0
 
-    def add(self, **facts: int) -> None:
-        """Raises the figures of these names."""
-        for name, amount in facts.items():
-            setattr(self, name, getattr(self, name) + amount)
-
 
 @dataclass(slots=True)
 class Report:

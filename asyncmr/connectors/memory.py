@@ -42,6 +42,7 @@ class Records:
         self._records = records
         self._per_task = records_per_task or _SPLIT_RECORDS
         self._left: Iterator[Any] | None = None
+        self._whole: Split | None = None  # the input, where one task takes all of it
         self._used = False
 
     async def prepare(self, disk: Any) -> SourceInfo:
@@ -53,14 +54,21 @@ class Records:
         first = list(islice(left, _SLICE_RECORDS))
         self._used = left is self._records
         self._left = chain(first, left)
+        self._whole = None
         sampled = isinstance(self._records, Sequence)
         if len(first) == _SLICE_RECORDS:
             return SourceInfo(None, sampled=sampled)
-        return SourceInfo(len(_encode(first)), divided=len(first) > self._per_task, sampled=sampled)
+        data = _encode(first)
+        if 0 < len(first) <= self._per_task:
+            self._whole = Split(0, len(data), data=data)
+        return SourceInfo(len(data), divided=len(first) > self._per_task, sampled=sampled)
 
     async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         if self._left is None:
             raise UsageError("a source is prepared before it is read")
+        if self._whole is not None:
+            yield self._whole
+            return
         async with aclosing(_cut(self._left, self._per_task)) as splits:
             async for split in splits:
                 yield split

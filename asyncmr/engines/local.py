@@ -100,16 +100,12 @@ class LocalEngine:
                 await stack.__aexit__(kind, error, trace)
 
     @asynccontextmanager
-    async def store(self, budget: JobBudget | None = None) -> AsyncIterator[BlockStore]:
-        """A block store on a job's share of this engine's memory, or on what the jobs leave; emptied at the end."""
+    async def store(self) -> AsyncIterator[BlockStore]:
+        """A block store on what the jobs leave of this engine's memory; emptied at the end."""
         if self._open is None:
             raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
-        store = BlockStore(budget or self._budget, self._folder, self._disk, self._codec)
-        try:
+        async with BlockStore(self._budget, self._folder, self._disk, self._codec) as store:
             yield store
-        finally:
-            with CancelScope(shield=True):
-                await store.close()
 
     async def execute(
         self, job: Job, source: Source, sink: Sink, *, progress: ProgressCallback | None = None
@@ -128,7 +124,7 @@ class LocalEngine:
     async def _execute(
         self, job: Job, source: Source, sink: Sink, progress: ProgressCallback | None, budget: JobBudget
     ) -> Report:
-        async with self.store(budget) as store:
+        async with BlockStore(budget, self._folder, self._disk, self._codec) as store:
             resources = Resources(
                 self._pool,
                 self._disk,

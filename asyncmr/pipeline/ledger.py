@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from time import perf_counter
 
-from asyncmr.report import Progress, Report, StageProgress
+from asyncmr.report import Progress, Report, StageProgress, StageReport
 from asyncmr.storage.epochs import Epoch, EpochLog
 
 
@@ -17,11 +17,13 @@ class Ledger:
         self._log = EpochLog()
         self._began = perf_counter()
         self._spans: dict[str, tuple[float, float]] = {}
-        self._progress: dict[str, StageProgress] = {}
+        self._progress: dict[str, tuple[int, int | None, str]] = {}
 
     def begin(self, stage: str) -> None:
         """A task of this stage starts."""
-        self._spans.setdefault(stage, (perf_counter(), perf_counter()))
+        if stage not in self._spans:
+            now = perf_counter()
+            self._spans[stage] = (now, now)
 
     def commit(
         self, stage: str, task: int, *, attempts: int, counts: Mapping[tuple[str, str], int], **facts: int
@@ -36,19 +38,17 @@ class Ledger:
     def advance(self, stage: str, done: int, total: int | None, unit: str) -> None:
         """Notes how far a stage is; `done` is what was added."""
         before = self._progress.get(stage)
-        self._progress[stage] = StageProgress(stage, (before.done if before else 0) + done, total, unit)
+        self._progress[stage] = (done if before is None else before[0] + done, total, unit)
 
     def progress(self) -> Progress:
         """How far each stage is."""
-        return Progress(self.job, tuple(self._progress.values()))
+        return Progress(self.job, tuple(StageProgress(name, *how) for name, how in self._progress.items()))
 
     def report(self, *, bytes_spilled: int) -> Report:
         """What the job did so far."""
         report = Report(self.job, seconds=perf_counter() - self._began, bytes_spilled=bytes_spilled)
         for stage, (began, ended) in self._spans.items():
-            figures = report.stage(stage)
-            figures.add(**self._log.facts(stage))
-            figures.seconds = ended - began
+            report.stages[stage] = StageReport(seconds=ended - began, **self._log.facts(stage))
         for (group, name), count in sorted(self._log.counters().items()):
             report.counters.setdefault(group, {})[name] = count
         return report

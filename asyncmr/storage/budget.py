@@ -78,6 +78,9 @@ class Budget:
                 "raise memory=, or use fewer workers"
             )
         job = JobBudget(self, minimum)
+        if not self._queue and minimum <= self._free:
+            self._leased += minimum
+            return job
         await self._wait(_Request(job, minimum, asyncio.get_running_loop().create_future(), lease=True))
         return job
 

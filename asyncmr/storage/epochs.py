@@ -65,13 +65,15 @@ class EpochLog:
         totals: Counter[tuple[str, str]] = Counter()
         for tasks in self._stages.values():
             for epoch in tasks.values():
-                totals.update(epoch.counts)
+                if epoch.counts:
+                    totals.update(epoch.counts)
         return dict(totals)
 
     def facts(self, stage: str) -> dict[str, int]:
         """The engine's numbers, summed over the stage's committed epochs."""
-        totals: dict[str, int] = {}
-        for epoch in self._stages.get(stage, {}).values():
+        first, *others = self._stages.get(stage, {}).values() or [Epoch(stage, 0, 0)]
+        totals = dict(first.facts)
+        for epoch in others:
             for name, amount in epoch.facts.items():
                 totals[name] = totals.get(name, 0) + amount
         return totals
