@@ -16,6 +16,7 @@ Part = bytes | memoryview
 Message = list[bytes]
 
 RECEIVE_BYTES = 256 * 1024  # what one turn of the loop takes: about what a socket holds
+_FIRST_BYTES = 16 * 1024  # of a message; more would be a mapping of its own, made and given back each time
 
 _COUNT = struct.Struct("<I")
 _MOST_PARTS = 512  # handed to one `sendmsg`; Linux refuses more than 1,024 (IOV_MAX)
@@ -61,7 +62,7 @@ class Inbox:
             OSError: the other side is gone.
         """
         if self._room is None:
-            data = self._source.recv(RECEIVE_BYTES)
+            data = self._source.recv(_FIRST_BYTES)
             return self._cut(self._rest + data if self._rest else data) if data else None
         got = self._source.recv_into(self._room[:RECEIVE_BYTES])
         if not got:
