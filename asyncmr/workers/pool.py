@@ -176,6 +176,7 @@ class Pool:
         if self._idle and not self._queue:
             seat = next((s for s in reversed(self._idle) if program in s.programs), self._idle[-1])
             self._idle.remove(seat)
+            self._queue.serve(account)
             return seat
         if isinstance(self._start_error, MainGuardError):
             raise _again(self._start_error)

@@ -42,6 +42,31 @@ async def test_within_an_account_the_first_come_is_first_served():
     assert [queue.pop(), queue.pop(), queue.pop()] == [waiters[0], waiters[2], None]
 
 
+async def test_a_fresh_account_starts_level_and_does_not_starve_an_old_one():
+    queue: FairQueue[None] = FairQueue()
+    old, fresh = Account("old"), Account("fresh")
+    old.used_seconds = 100.0
+    queue.serve(old)
+    old.used_seconds += 1.0
+    waiters = {queue.join(account): account for account in (fresh, fresh, fresh, old, old)}
+    served = []
+    while (waiter := queue.pop()) is not None:
+        served.append(waiters[waiter].name)
+        waiters[waiter].used_seconds += 2.0
+    assert served == ["fresh", "old", "fresh", "old", "fresh"]
+
+
+async def test_an_account_that_was_idle_has_not_saved_up():
+    queue: FairQueue[None] = FairQueue()
+    busy, back = Account("busy"), Account("back")
+    queue.serve(back)
+    busy.used_seconds = 50.0
+    queue.serve(busy)
+    queue.serve(back)
+    assert back.used(0.0) == 50.0
+    assert back.used_seconds == 0.0
+
+
 def test_a_call_that_still_runs_counts_as_used():
     account = Account()
     account.begin(100.0)
