@@ -67,6 +67,10 @@ class Engine:
     ) -> None:
         if os.name == "nt":
             raise UsageError("asyncmr runs on Linux and macOS; on Windows use it inside WSL")
+        from asyncmr.engines.early import start_early
+
+        if executor == "process":
+            start_early()
         from asyncmr.engines.local import LocalEngine
 
         if hash_key is not None:

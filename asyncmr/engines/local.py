@@ -12,6 +12,7 @@ from typing import Literal, Self
 from anyio import CancelScope
 
 from asyncmr.actors import TaskScope
+from asyncmr.engines.early import PRELOAD
 from asyncmr.errors import ClosedError, MemoryBudgetError, UsageError
 from asyncmr.job import Job, Sink, Source
 from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
@@ -34,8 +35,6 @@ Executor = Literal["process", "thread", "inline"]
 _PROGRESS_INTERVAL = 0.1
 # Each job is sure of this part of the memory for what waits; more jobs than that wait to be admitted.
 MOST_JOBS = 64
-# Imported once for all workers; a script that starts a job imports `asyncmr.api` in each of them.
-_PRELOAD = ("asyncmr.kernel.program", "asyncmr.api")
 
 
 class LocalEngine:
@@ -82,7 +81,7 @@ class LocalEngine:
         async with AsyncExitStack() as stack:
             self._disk = await stack.enter_async_context(Disk())
             self._pool = await stack.enter_async_context(
-                Pool(self.workers, self._executor, segment_size=self._limits.split, preload=_PRELOAD)
+                Pool(self.workers, self._executor, segment_size=self._limits.split, preload=PRELOAD)
             )
             self._budget = Budget(self._limits.shuffle)
             self._folder = SpillFolder(self._spill_dir)

@@ -13,7 +13,6 @@ import signal
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import suppress
-from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from socket import socket, socketpair
 from typing import Any
@@ -23,6 +22,7 @@ from asyncmr.workers import entry
 from asyncmr.workers.blocks import Probe
 from asyncmr.workers.executor import WorkerExecutor
 from asyncmr.workers.failures import likely_cause
+from asyncmr.workers.forkserver import add_preload
 from asyncmr.workers.guard import ADVICE, GUARD_EXIT, forkserver_left
 from asyncmr.workers.wire import Inbox
 from asyncmr.workers.worker import Answer
@@ -30,9 +30,6 @@ from asyncmr.workers.worker import Answer
 START_LIMIT = 120.0  # seconds: the script that a worker imports may load large libraries
 STOP_LIMIT = 0.2  # seconds for a worker to leave by itself before it is killed
 NICENESS = 5
-
-# With what nearly every script that starts a job imports as well: shared by all workers, and imported once.
-PRELOAD = ("cloudpickle", "asyncio", "asyncmr.workers.entry")
 
 
 class ProcessSlot:
@@ -65,7 +62,7 @@ class ProcessSlot:
             PoolStartError: the process did not come up.
             MainGuardError: it came up inside a script without a main guard.
         """
-        _preload(self._preload)
+        add_preload(self._preload)
         probe = (None, b"") if self._probe is None else (self._probe.ref, self._probe.content)
         ours, theirs = socketpair()
         try:
@@ -154,12 +151,3 @@ class ProcessSlot:
         else:
             why = f"{type(exc).__name__}: {exc}"
         raise PoolStartError(f"a worker process could not be started: {why}") from exc
-
-
-def _preload(names: Sequence[str]) -> None:
-    """Adds to what the forkserver imports once for all workers; keeps what the application asked for."""
-    server = getattr(forkserver, "_forkserver", None)
-    wanted = list(getattr(server, "_preload_modules", ["__main__"]))
-    missing = [name for name in (*PRELOAD, *names) if name not in wanted]
-    if missing:
-        multiprocessing.set_forkserver_preload([*wanted, *missing])
