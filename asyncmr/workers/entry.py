@@ -17,11 +17,16 @@ import sys
 from contextlib import suppress
 from multiprocessing import parent_process
 from socket import socket
+from time import monotonic
 from typing import Any
 
 from asyncmr.workers.attach import Attachments, SegmentRef
-from asyncmr.workers.wire import Inbox, framed, send
+from asyncmr.workers.memory import give_back
+from asyncmr.workers.wire import Inbox, Message, framed, send
 from asyncmr.workers.worker import Answer, Worker
+
+# A worker that had a task of this many seconds, and has rested for that many, gives back what memory it has free.
+LONG_TASK, REST = 0.05, 0.1
 
 MAPS, MAPS_NOT = b"maps segments", b"maps no segments"
 
@@ -40,10 +45,18 @@ def answer(channel: socket) -> None:
     inbox = Inbox(channel)
     with suppress(ConnectionError):  # it hung up while something was on its way
         while (messages := inbox.receive()) is not None:
-            for call, *buffers in messages:
-                function, arguments, named = pickle.loads(call, buffers=buffers)
-                state, head, data = function(*arguments, **named)
-                _reply(channel, [state.encode(), head, *data])
+            began = monotonic()
+            while messages:
+                _reply(channel, _answered(messages.pop(0)))  # nothing of them is held any longer than needed
+            if monotonic() - began > LONG_TASK and not select.select([channel], [], [], REST)[0]:
+                give_back()
+
+
+def _answered(message: Message) -> Message:
+    call, *buffers = message
+    function, arguments, named = pickle.loads(call, buffers=buffers)
+    state, head, data = function(*arguments, **named)
+    return [state.encode(), head, *data]
 
 
 def call(operation: str, *arguments: Any) -> Answer:
@@ -63,8 +76,7 @@ def _start(niceness: int) -> None:
     with suppress(OSError):
         os.nice(niceness)  # the loop of the host goes first
     _worker = Worker(own_process=True)
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without a collection, which would visit the main script's objects and all that they hold
 
 
 def _maps(probe: SegmentRef | None, content: bytes) -> bool:

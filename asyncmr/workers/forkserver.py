@@ -30,6 +30,6 @@ def add_preload(names: Sequence[str]) -> None:
     """Adds to what the forkserver imports when it starts; keeps what the application asked for."""
     server = getattr(forkserver, "_forkserver", None)
     wanted = list(getattr(server, "_preload_modules", ["__main__"]))
-    missing = [name for name in (*PRELOAD, *names) if name not in wanted]
+    missing = [name for name in (*PRELOAD, *names, "asyncmr.workers.preloaded") if name not in wanted]
     if missing:
         multiprocessing.set_forkserver_preload([*wanted, *missing])
