@@ -14,6 +14,9 @@ from asyncmr.kernel.outlets import ColumnBatch, Item
 
 # As many keys of one sample tell where to cut thousands of partitions; a mapper may make any number of pairs.
 MOST_KEYS = 4096
+# The keys of all samples are in one worker, and for a moment in the host, at a time.
+MOST_BYTES = 512 << 10
+_LEAST_KEYS = 64
 _LOOKS = 64
 
 
@@ -29,6 +32,7 @@ class KeySample:
         self.worth = 1.0
         self._every = 1
         self._skip = 0
+        self._bytes = 0.0
 
     def add(self, batch: list[Pair]) -> Iterator[Item]:
         """Takes a batch of pairs.
@@ -44,15 +48,20 @@ class KeySample:
         looks = batch.keys[::_LOOKS]
         if looks:
             # Pairs that take no memory of their own still take room in a column.
-            size = 16 + estimate_bytes(looks + batch.values[::_LOOKS]) / len(looks)
+            key_size = 8 + estimate_bytes(looks) / len(looks)
+            size = key_size + 8 + estimate_bytes(batch.values[::_LOOKS]) / len(looks)
             some = batch.keys[self._skip :: self._every]
             self._skip = (self._skip - len(batch.keys)) % self._every
             self.keys += some
             self.weights += [self.worth * size] * len(some)
-            while len(self.keys) > 2 * MOST_KEYS:
+            self._bytes += key_size * len(some)
+            while len(self.keys) > 2 * MOST_KEYS or (
+                self._bytes > MOST_BYTES and len(self.keys) > _LEAST_KEYS
+            ):
                 # Of an odd number the last one is kept, and the next to come is not.
                 self._skip += self._every * (len(self.keys) % 2)
                 self.keys, self.weights = self.keys[::2], self.weights[::2]
+                self._bytes /= 2
                 self._every *= 2
         return iter(())
 

@@ -13,7 +13,7 @@ from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.passing import PassingReduction
 from asyncmr.kernel.program import StepProgram
 from asyncmr.kernel.ranges import RangeLayout
-from asyncmr.kernel.sampling import MOST_KEYS, KeySample
+from asyncmr.kernel.sampling import MOST_BYTES, MOST_KEYS, KeySample
 from tests.kernel.feeds import Rounds, driven
 
 LINES = b"".join(b"%d\n" % number for number in range(100))
@@ -54,6 +54,14 @@ def test_what_is_left_of_many_keys_weighs_as_much_as_all():
         many.add([("x" * 100, None)] * 256)
     weigh = [sum(decode_pairs(sample.encoded())[1]) for sample in (few, many)]
     assert weigh[1] == pytest.approx(512 * weigh[0])
+
+
+def test_large_keys_are_fewer():
+    sample = KeySample()
+    for _ in range(100):
+        sample.add([("x" * 10_000, None)] * 256)
+    assert 32 <= len(sample.keys) <= MOST_BYTES // 10_000 + 64
+    assert sum(sample.weights) / len(sample.keys) == pytest.approx(10_072, abs=100)
 
 
 def test_large_pairs_weigh_more():
