@@ -119,9 +119,8 @@ def grouped(workload: Workload, lines: Iterable[str]) -> dict[str, list[Any]]:
     table = defaultdict(list)
     for key, value in chain.from_iterable(map(workload.mapper, lines)):
         table[key].append(value)
-    if workload.combine is None:
-        return dict(table)
-    return {key: [workload.combine(values)] for key, values in table.items()}
+    combine = workload.combine
+    return dict(table) if combine is None else {key: [combine(values)] for key, values in table.items()}
 
 
 def scattered(table: dict[str, Any], partitions: int) -> list[dict[str, Any]]:
@@ -170,8 +169,8 @@ def write_reduced(plan: Plan, partition: int, pieces: Iterable[Any]) -> None:
             rows.sort()
             file.writelines([workload.line(key, rest) for key, rest in rows])
             return
-        table = merged(pieces, list.__iadd__)
-        file.writelines(workload.line(key, workload.reduce(table[key])) for key in sorted(table))
+        table, reduce, show = joined(pieces), workload.reduce, workload.show
+        file.writelines([f"{key}\t{show(reduce(table[key]))}\n" for key in sorted(table)])
 
 
 def run_fold_reduce(plan: Plan, partition: int) -> None:
@@ -180,7 +179,8 @@ def run_fold_reduce(plan: Plan, partition: int) -> None:
     assert workload.fold is not None
     table = merged(_pieces(plan, partition), workload.fold)
     with open(plan.output / f"part-{partition:05d}", "w", encoding="utf-8") as file:
-        file.writelines(workload.line(key, table[key]) for key in sorted(table))
+        show = workload.show
+        file.writelines([f"{key}\t{show(table[key])}\n" for key in sorted(table)])
 
 
 def merged(tables: Iterable[dict[str, Any]], merge: Callable[[Any, Any], Any]) -> dict[str, Any]:
@@ -190,6 +190,19 @@ def merged(tables: Iterable[dict[str, Any]], merge: Callable[[Any, Any], Any]) -
     for table in rest:
         for key, value in table.items():
             whole[key] = merge(whole[key], value) if key in whole else value
+    return whole
+
+
+def joined(tables: Iterable[dict[str, list[Any]]]) -> dict[str, list[Any]]:
+    """`merged` for lists, which grow in place."""
+    rest = iter(tables)
+    whole = next(rest, {})
+    for table in rest:
+        for key, values in table.items():
+            if key in whole:
+                whole[key] += values
+            else:
+                whole[key] = values
     return whole
 
 
@@ -206,4 +219,4 @@ def counted(lines: list[str]) -> dict[str, Any]:
 
 def summed(tables: Iterable[dict[str, Any]]) -> dict[str, int]:
     """The reduce task of W6."""
-    return {key: sum(values) for key, values in merged(tables, list.__iadd__).items()}
+    return {key: sum(values) for key, values in joined(tables).items()}
