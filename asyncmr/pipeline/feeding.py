@@ -112,7 +112,8 @@ class ShareFeed:
 class RunFeed:
     """Feeds sorted runs piece by piece, as their merge asks for them.
 
-    A round holds at most `room` bytes; every wanted run gets an equal share of them, and at least one piece.
+    What has been fed of all runs should be about `room` bytes. So a run that is wanted gets the share of it that it
+    would get if all were wanted, and at least one piece.
     """
 
     def __init__(self, runs: Sequence[Run], store: BlockStore, segment: Segment | None, room: int) -> None:
@@ -140,7 +141,7 @@ class RunFeed:
 
     def _choose(self, numbers: Sequence[int]) -> Iterator[tuple[int, Piece, int]]:
         """`(run, piece, pieces left behind it)`, run by run."""
-        share = self._room // len(numbers)
+        share = self._room // max(1, sum(map(bool, self._waiting)))
         for number in numbers:
             waiting, room = self._waiting[number], share
             while waiting and (room == share or _size(waiting[-1]) <= room):
