@@ -7,11 +7,7 @@ from asyncmr.batches import batch_kind
 
 def oracle(job, records, key=None):
     """The pairs of a one-step job, in no particular order."""
-    if batch_kind(job.mapper) is None:
-        pairs = [pair for record in records for pair in job.mapper(key, record)]
-    else:
-        returned = job.mapper(None, records)
-        pairs = list(returned.items() if isinstance(returned, dict) else zip(*returned, strict=True))
+    pairs = mapped(job, records, key)
     if not job.steps[-1].reduces:
         return pairs
     groups: dict = {}
@@ -22,6 +18,14 @@ def oracle(job, records, key=None):
     if job.aggregator is not None:
         return [(name, aggregated(job.aggregator, values)) for name, values in groups.items()]
     return [pair for name, values in groups.items() for pair in job.reducer(name, iter(values))]
+
+
+def mapped(job, records, key=None):
+    """The mapper's pairs of these records, which are one batch where it takes batches."""
+    if batch_kind(job.mapper) is None:
+        return [pair for record in records for pair in job.mapper(key, record)]
+    returned = job.mapper(None, records)
+    return list(returned.items() if isinstance(returned, dict) else zip(*returned, strict=True))
 
 
 def aggregated(aggregator, values):

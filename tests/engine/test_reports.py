@@ -9,6 +9,7 @@ from asyncmr import Engine, Job
 from asyncmr.pipeline.limits import Limits
 from tests.engine.word_count import COUNT, STAGED, TEXT, WORDS, source, swapped, words
 from tests.family import JOBS, letters, listed
+from tests.oracle import mapped
 
 
 async def test_counters_of_all_stages_and_steps_add_up(engine):
@@ -36,7 +37,8 @@ async def test_the_figures_of_a_report_add_up(name, engine):
     result = await engine.collect(job, asyncmr.records(records, records_per_task=3))
     stages = result.report.stages
     assert stages["map"].records_in == len(records)
-    assert stages["map"].pairs_out == sum(len(list(job.mapper(None, record))) for record in records)
+    tasks = [records[start : start + 3] for start in range(0, len(records), 3)]
+    assert stages["map"].pairs_out == sum(len(mapped(job, task)) for task in tasks)
     assert all(stage.attempts >= stage.tasks > 0 and not stage.retries for stage in stages.values())
     if not job.steps[-1].shuffles:
         assert stages["map"].pairs_out == len(result)
