@@ -26,7 +26,7 @@ from asyncmr.workers.wire import Inbox, Message, framed, send
 from asyncmr.workers.worker import Answer, Worker
 
 # A worker that had a task of this many seconds, and has rested for that many, gives back what memory it has free.
-LONG_TASK, REST = 0.05, 0.1
+LONG_TASK, REST = 0.005, 0.1
 
 MAPS, MAPS_NOT = b"maps segments", b"maps no segments"
 
