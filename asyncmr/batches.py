@@ -13,7 +13,8 @@ from asyncmr.sizes import parse_size
 BatchForm = Literal["records", "bytes", "arrow"]
 BatchFunction = Callable[..., Any]
 
-DEFAULT_SIZE = 1 << 20
+# Results of a batch are merged key by key: less often is cheaper, and from 4 MiB on memory is what it costs.
+DEFAULT_SIZE = 2 << 20
 
 _MARK = "__asyncmr_batch__"
 

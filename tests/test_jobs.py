@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmr import jobs
@@ -35,6 +35,7 @@ def test_words_of_records(records):
 
 
 @given(BLOCK, st.integers(1, 9))
+@settings(deadline=None)  # the first example imports pyarrow
 def test_words_by_arrow(block, piece):
     pytest.importorskip("pyarrow")
     with pytest.MonkeyPatch.context() as patch:
