@@ -416,6 +416,10 @@ class Reduction(Protocol):
         """Whether a table keeps one accumulator for a key, rather than all its values."""
 
     @property
+    def finishes(self) -> bool:
+        """Whether `results` makes something of what a table keeps for a key; otherwise that is the result."""
+
+    @property
     def passes(self) -> bool:
         """Whether pairs pass as they are: `results` and `stream` are not called."""
 

@@ -25,7 +25,7 @@ class AggregateReduction:
         self._aggregator = aggregator
         self._counts = type(aggregator) is Count
         self._merge = operator.add if type(aggregator) in (Count, Sum) else aggregator.merge
-        self._finishes = type(aggregator) not in (Count, Sum)
+        self.finishes = type(aggregator) not in (Count, Sum)
 
     def table(self) -> Table:
         return Counter() if self._counts else {}
@@ -76,7 +76,7 @@ class AggregateReduction:
         """A key has one accumulator already."""
 
     def results(self, keys: list[Any], table: Table) -> Iterator[Pair]:
-        if self._finishes:
+        if self.finishes:
             return self._finished(keys, table)
         return zip(keys, map(table.__getitem__, keys), strict=True)
 

@@ -17,6 +17,7 @@ class FoldReduction:
 
     combines = True
     folds = True
+    finishes = False
     passes = False
 
     def __init__(self, fold: Fold) -> None:

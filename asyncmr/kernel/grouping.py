@@ -27,6 +27,7 @@ class GroupReduction:
     """A reducer that sees all values of a key, and perhaps a combiner that makes fewer of them on the way."""
 
     folds = False
+    finishes = True
     passes = False
 
     def __init__(self, combiner: Combiner | None, reducer: Reducer) -> None:

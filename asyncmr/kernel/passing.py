@@ -38,6 +38,7 @@ class PassingReduction:
 
     combines = False
     folds = False
+    finishes = False
     passes = True
 
     def table(self) -> PairColumns:

@@ -172,11 +172,14 @@ class StepProgram:
                     yield from outlet.add_columns(ColumnBatch(run.keys, run.values))
                 continue
             if stretch.endless:
-                results = reduction.stream(stretch.slices)
+                yield from _output(reduction.stream(stretch.slices), outlet)
+                continue
+            table = gathered(reduction, stretch.slices)
+            keys = layout.ordered(list(table))
+            if reduction.finishes:
+                yield from _output(reduction.results(keys, table), outlet)
             else:
-                table = gathered(reduction, stretch.slices)
-                results = reduction.results(layout.ordered(list(table)), table)
-            yield from _output(results, outlet)
+                yield from outlet.add_columns(ColumnBatch(keys, list(map(table.__getitem__, keys))))
         yield from outlet.finish()
         return {"pairs": counted[0], "pairs_out": outlet.pairs_out, **outlet.facts}
 
