@@ -21,11 +21,13 @@ _MARK = "__asyncmr_batch__"
 
 @dataclass(frozen=True, slots=True)
 class BatchKind:
-    """What a batch function asks for: in which form, about how many bytes of input at a time, and what runs else."""
+    """What a batch function asks for: in which form, about how many bytes of input at a time, what runs else, and how
+    much memory of its own it takes."""
 
     form: BatchForm
     size: int
     otherwise: BatchFunction | None = None
+    memory: int = 0
 
 
 @overload
@@ -37,6 +39,7 @@ def batch(
     *,
     size: int | str = DEFAULT_SIZE,
     otherwise: BatchFunction | None = None,
+    memory: int | str = 0,
 ) -> Callable[[BatchFunction], BatchFunction]: ...
 def batch(
     form: Any = "records",
@@ -44,6 +47,7 @@ def batch(
     *,
     size: int | str = DEFAULT_SIZE,
     otherwise: BatchFunction | None = None,
+    memory: int | str = 0,
 ) -> Any:
     """Makes a mapper of a function that takes many records at a time, and returns what it made of all of them.
 
@@ -74,6 +78,8 @@ def batch(
     batches end depends on the input alone.
     `otherwise`: the mapper, of any kind, that takes its place where the form cannot be had: "bytes" of records that
     are not lines of text, "arrow" where pyarrow is not installed. Without one such a job is refused.
+    `memory`: what the function takes in a worker beside its input and its result, such as a library's own code and
+    buffers. So much is set aside of the engine's memory in each worker; where there is less, `otherwise` runs.
 
     Raises:
         UsageError: a form that there is not, a size that is none, or what cannot be marked as a batch function.
@@ -82,7 +88,7 @@ def batch(
         return _marked(form, BatchKind("records", DEFAULT_SIZE))
     if form not in get_args(BatchForm):
         raise UsageError(f'batch({form!r}): the forms are "records", "bytes" and "arrow"')
-    kind = BatchKind(form, parse_size(size), otherwise)
+    kind = BatchKind(form, parse_size(size), otherwise, parse_size(memory) if memory else 0)
     return lambda function: _marked(function, kind)
 
 

@@ -31,7 +31,7 @@ def words(_keys: None, block: bytes) -> tuple[list[str], None]:
     return block.decode("utf-8", "replace").split(), None
 
 
-@batch("bytes", size="16 MiB", otherwise=words_of_records)
+@batch("bytes", size="16 MiB", otherwise=words, memory="64 MiB")
 def words_by_arrow(_keys: None, block: bytes) -> dict[str, int]:
     """How often the same words occur in a block, worked out by Arrow in less time."""
     if not _WORTH_ARROW <= len(block) <= _MOST_ARROW:

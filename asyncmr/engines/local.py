@@ -128,6 +128,7 @@ class LocalEngine:
                 self._pool,
                 self._disk,
                 store,
+                budget,
                 self._limits,
                 self._hasher,
                 self._retries,

@@ -25,8 +25,10 @@ _SHARE = 1.0
 _MOST_SHARES = 1000
 
 
-def mapper_for(mapper: Mapper, decoder: Decoder) -> Mapper:
-    """The mapper, or what it names for the case that its form cannot be had of this input.
+def mapper_for(mapper: Mapper, decoder: Decoder, room: int | None = None) -> Mapper:
+    """The mapper, or what it names for the case that its form cannot be had of this input, or its memory.
+
+    `room`: the bytes that each worker may take for it, where that is bounded.
 
     Raises:
         UsageError: it names nothing.
@@ -42,13 +44,17 @@ def mapper_for(mapper: Mapper, decoder: Decoder) -> Mapper:
         )
     elif kind.form == "arrow" and find_spec("pyarrow") is None:
         lacking = 'pyarrow is not installed; pip install "asyncmr[arrow]"'
+    elif room is not None and kind.memory > room:
+        lacking = (
+            f"it takes {kind.memory:,} bytes in each worker, for which memory= leaves {room:,}; raise memory="
+        )
     else:
         return mapper
     if kind.otherwise is None:
         raise UsageError(
             f"{name_of(mapper)} is a batch({kind.form!r}) function, and {lacking}, or give otherwise="
         )
-    return mapper_for(kind.otherwise, decoder)
+    return mapper_for(kind.otherwise, decoder, room)
 
 
 class _Input(NamedTuple):

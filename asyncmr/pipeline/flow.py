@@ -17,6 +17,7 @@ the source; a source that cannot be looked at is stored first, by a step that ch
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -56,6 +57,7 @@ from asyncmr.pipeline.sink import SinkActor
 from asyncmr.pipeline.source import SourceActor
 from asyncmr.pipeline.stored import StoredParts
 from asyncmr.report import Report
+from asyncmr.storage.budget import JobBudget
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.runs import BlockStore
 from asyncmr.workers import Account, Pool
@@ -71,6 +73,7 @@ class Resources:
     pool: Pool
     disk: Disk
     store: BlockStore
+    memory: JobBudget
     limits: Limits
     hasher: KeyHasher
     retries: int
@@ -91,13 +94,13 @@ class Flow:
 
     async def run(self) -> Report:
         """Runs all steps and commits the sink; on failure or cancellation the sink shows nothing."""
-        steps = self._job.steps
-        for number, step in enumerate(steps):  # not when its turn comes, after all the others
-            mapper_for(step.mapper, StoredParts.decoder if number else self._source.decoder)
+        steps = self._steps()
         first = await self._source.prepare(self._resources.disk)
         await self._sink.open(self._resources.disk)
         try:
             source, info = self._source, first
+            if not self._resources.limits.is_small(info):
+                await self._set_aside(steps)
             prefixes = [f"{number}." if len(steps) > 1 else "" for number in range(1, len(steps) + 1)]
             left = list(zip(steps, prefixes, strict=True))
             while left:
@@ -122,6 +125,22 @@ class Flow:
                 await self._sink.abort()
             raise
         return self.ledger.report(bytes_spilled=self._resources.store.stats().spilled_bytes_total)
+
+    def _steps(self) -> list[Step]:
+        """The steps, each with the mapper that can run; known now, and not when its turn comes after all the others."""
+        room = self._resources.limits.room(self._resources.pool.workers)
+        steps = []
+        decoder = self._source.decoder
+        for step in self._job.steps:
+            steps.append(replace(step, mapper=mapper_for(step.mapper, decoder, room)))
+            decoder = StoredParts.decoder
+        return steps
+
+    async def _set_aside(self, steps: Sequence[Step]) -> None:
+        """Takes the memory that functions of these steps say that they need; it is given back when the job ends."""
+        kinds = [kind for step in steps if (kind := batch_kind(step.mapper)) is not None]
+        if size := max((kind.memory for kind in kinds), default=0):
+            await self._resources.memory.reserve(size * self._resources.pool.workers)
 
     async def _stored(
         self, source: Source, info: SourceInfo, step: Step, prefix: str

@@ -75,6 +75,10 @@ class Limits:
             )
         return cls(shuffle=memory - fixed)
 
+    def room(self, workers: int) -> int:
+        """The bytes that each worker may take for what a job says that its functions take."""
+        return max(0, self.shuffle - _LEAST_SHUFFLE) // workers
+
     def is_small(self, info: SourceInfo) -> bool:
         """Whether one task maps and reduces an input."""
         return info.bytes is not None and info.bytes <= self.fused and not info.divided

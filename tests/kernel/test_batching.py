@@ -238,6 +238,21 @@ def test_arrow_is_asked_for_by_name_where_it_is_missing(monkeypatch):
         mapper_for(batch("arrow")(lambda keys, table: {}), TextLines())
 
 
+def test_what_takes_more_memory_than_there_is_gives_way():
+    @batch
+    def plain(_keys, lines):
+        return lines, None
+
+    @batch(otherwise=plain, memory="64 MiB")
+    def heavy(_keys, lines):
+        return lines, None
+
+    assert mapper_for(heavy, TextLines(), 64 << 20) is heavy
+    assert mapper_for(heavy, TextLines(), (64 << 20) - 1) is plain
+    with pytest.raises(UsageError, match=r"takes 1,024 bytes in each worker.*leaves 0; raise memory="):
+        mapper_for(batch(memory=1024)(lambda keys, lines: (lines, None)), TextLines(), 0)
+
+
 def test_mappers_of_records_take_any_input():
     assert mapper_for(total, PairBlocks()) is total
     assert mapper_for(counted, PairBlocks()) is counted
