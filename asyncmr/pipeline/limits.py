@@ -21,8 +21,8 @@ _PIECES = 1 << 22
 # What one worker takes beside its input: its interpreter, which shares most pages with the others, and its tables.
 _WORKER = 72 * MIB
 # What the engine adds to the host, and the processes that start and watch the workers.
-_HOST = 40 * MIB
-_LEAST_SHUFFLE = 8 * MIB
+_HOST = 36 * MIB
+_LEAST_SHUFFLE = 4 * MIB
 
 
 @dataclass(frozen=True, slots=True)
