@@ -149,7 +149,8 @@ def _log(index: int) -> bytes:
     return "".join(lines).encode()
 
 
-_PRINTABLE = "".join(map(chr, range(33, 127)))
+# Without a backslash, which asyncmr's text output escapes and that of others does not.
+_PRINTABLE = "".join(map(chr, range(33, 127))).replace("\\", "")
 
 
 def _records(index: int) -> bytes:

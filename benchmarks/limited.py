@@ -6,9 +6,8 @@ Their reducers stream: none holds the values of a key.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from asyncmr import Job, jobs
+from asyncmr import Job
 from benchmarks import functions
 
 
@@ -55,9 +54,7 @@ wordcount = Job(mapper=words, combiner=total, reducer=total, name="wordcount")
 index = Job(mapper=postings, reducer=frequency, name="index")
 hot = Job(mapper=payloads, reducer=summary, name="hot")
 unique = Job(mapper=payloads, reducer=summary, name="unique")
-if hasattr(jobs, "sort"):  # an asyncmr that has a total sort
-    _total: dict[str, Any] = {"sort": "total"}
-    sort = Job(mapper=line_as_key, name="sort", **_total)
+sort = Job(mapper=line_as_key, sort="total", name="sort")
 
 CORPORA = {"wordcount": "words", "index": "documents", "sort": "records", "hot": "hot", "unique": "unique"}
 """The input of each job."""

@@ -9,7 +9,7 @@ from typing import Any
 import asyncmr
 from asyncmr import Engine, Job
 from benchmarks import limited
-from benchmarks.peers.task import Peer, Refused, Task, Unsupported, every
+from benchmarks.peers.task import Peer, Refused, Task, every
 from benchmarks.workloads import WORKLOADS
 
 
@@ -69,14 +69,8 @@ def runner(make: Callable[[str], Job]) -> Callable[[Task], None]:
 
 
 def limited_job(name: str) -> Job:
-    """A job of the memory study.
-
-    Raises:
-        Unsupported: this asyncmr cannot do it.
-    """
-    job: Job | None = getattr(limited, name, None)
-    if job is None:
-        raise Unsupported("this asyncmr has no total sort")
+    """A job of the memory study."""
+    job: Job = getattr(limited, name)
     return job
 
 
