@@ -62,7 +62,8 @@ def _write(folder: Path, kind: str, size: int) -> None:
                         break
                     file.write(block[:cut])
                     block, room, left = block[cut:], room - cut, left - cut
-            if not block or left < 4096:  # what is left of `size` would not hold a line
+            ended = room > 0 and not block
+            if ended or left < 4096:  # what is left of `size` would not hold a line
                 return
 
 

@@ -46,6 +46,12 @@ def test_files_have_at_most_their_size(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert all(path.stat().st_size <= 30_000 and path.read_bytes().endswith(b"\n") for path in paths)
 
 
+def test_a_file_that_ends_where_a_block_does_is_not_the_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(corpora, "FILE_SIZE", len(corpora._records(0)))
+    made = corpora.corpus(tmp_path, "records", 3 * corpora.FILE_SIZE)
+    assert [path.stat().st_size for path in made] == [corpora.FILE_SIZE] * 3
+
+
 def test_one_key_is_hot_or_every_key_is_unique(tmp_path: Path):
     def keys(kind: str) -> Counter[bytes]:
         return Counter(
