@@ -8,14 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from itertools import pairwise
 from typing import Any
 
 from asyncmr.job import Reduction
 from asyncmr.kernel.blocks import Slice, cut_blocks
 from asyncmr.kernel.layout import Feed, Stretch, Table, partials_of
 from asyncmr.kernel.merging import Merge
-from asyncmr.kernel.ordering import check_order, comparing, in_order, in_order_of_keys, order_of_keys
+from asyncmr.kernel.ordering import (
+    check_order,
+    comparing,
+    divided,
+    in_order,
+    in_order_of_keys,
+    order_of_keys,
+)
 from asyncmr.kernel.partitioning import Partitioning
 
 
@@ -42,7 +49,8 @@ class SortedLayout:
             return
         parts = self._partitioning.divide(run.keys, 1, {str} if kinds == {str} else None)
         order = sorted(range(len(parts)), key=parts.__getitem__)  # stable: the order inside a partition stays
-        yield from _divide(in_order(run, order), sorted(parts), self._partitioning.partitions)
+        for part, some in divided(in_order(run, order), _cuts(sorted(parts), self._partitioning.partitions)):
+            yield part, [some]
 
     def sorted(self, pairs: Slice) -> Slice:
         """The pairs in order, with their places; pairs of one place stay as they were."""
@@ -74,13 +82,9 @@ class SortedLayout:
         return list(map(keys.__getitem__, order))
 
 
-def _divide(run: Slice, parts: list[int], partitions: int) -> Iterator[tuple[int, list[Slice]]]:
+def _cuts(parts: list[int], partitions: int) -> Iterator[tuple[int, int, int]]:
+    """`(partition, start, end)` of each partition among these sorted numbers."""
     ends = [bisect_left(parts, part) for part in range(1, partitions)] + [len(parts)]
-    weights = None if run.counts is None else list(accumulate(run.counts, initial=0))
-    start = 0
-    for part, end in enumerate(ends):
+    for part, (start, end) in enumerate(pairwise([0, *ends])):
         if end > start:
-            a, b = (start, end) if weights is None else (weights[start], weights[end])
-            counts = None if run.counts is None else run.counts[start:end]
-            yield part, [Slice(run.places[start:end], run.keys[start:end], run.values[a:b], counts)]
-        start = end
+            yield part, start, end
