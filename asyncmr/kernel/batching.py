@@ -33,11 +33,11 @@ def mapper_for(mapper: Mapper, decoder: Decoder, room: int | None = None) -> Map
     Raises:
         UsageError: it names nothing.
     """
-    from importlib.util import find_spec
-
     kind = batch_kind(mapper)
     if kind is None:
         return mapper
+    from importlib.util import find_spec
+
     if kind.form == "bytes" and not isinstance(decoder, TextDecoder):
         lacking = (
             "only lines of text come as bytes; make it a plain batch function, which gets a list of records"

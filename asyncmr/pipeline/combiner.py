@@ -12,7 +12,7 @@ from array import array
 from collections import defaultdict
 from itertools import groupby
 
-from asyncmr.actors import Actor, TaskScope
+from asyncmr.actors import Actor
 from asyncmr.pipeline.attempts import Task
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.messages import HANDLE, Mapped, Pieces, Run
@@ -68,17 +68,12 @@ class Combiner(Actor[Mapped, Pieces]):
     async def _merge_all(self, group: list[Mapped]) -> None:
         shelf = Shelf(pieces for mapped in group for pieces in mapped.stored)
         partitions = groupby(shelf.shares(), lambda share: share // self._context.shares)
-        waiting = iter(
-            [(index, [(share, shelf.take(share)) for share in some]) for index, some in partitions]
-        )
+        waiting = [(index, [(share, shelf.take(share)) for share in some]) for index, some in partitions]
 
-        async def lane() -> None:
-            for partition, shares in waiting:
-                await self._merge(group[0].split, partition, shares)
+        async def one(partition: tuple[int, list[tuple[int, tuple[Run, ...]]]]) -> None:
+            await self._merge(group[0].split, *partition)
 
-        async with TaskScope() as scope:
-            for number in range(self._context.workers):
-                scope.spawn(lane, name=f"{self.name}.merge[{number}]")
+        await self._context.spread(f"{self.name}.merge", waiting, one)
 
     async def _merge(self, split: int, partition: int, shares: list[tuple[int, tuple[Run, ...]]]) -> None:
         context, first = self._context, partition * self._context.shares

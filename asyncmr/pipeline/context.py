@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
+from asyncmr.actors import TaskScope
 from asyncmr.job import Sink
 from asyncmr.pipeline.attempts import Attempts, Task
 from asyncmr.pipeline.feeding import Feed, RunFeed, ShareFeed, kept, lease_for
@@ -14,6 +16,8 @@ from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.made import Made
 from asyncmr.pipeline.messages import Run
 from asyncmr.storage.runs import BlockStore
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,18 @@ class StepContext:
     def workers(self) -> int:
         """How many tasks can run at once."""
         return self.attempts.pool.workers
+
+    async def spread(self, name: str, items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+        """Does `work` on each of the items, in order, on as many at a time as there are workers."""
+        waiting = iter(items)
+
+        async def lane() -> None:
+            for item in waiting:
+                await work(item)
+
+        async with TaskScope() as scope:
+            for number in range(self.workers):
+                scope.spawn(lane, name=f"{name}[{number}]")
 
     def made(self, attempt: int) -> Made:
         """What one attempt of a task makes."""

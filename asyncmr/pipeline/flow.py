@@ -25,7 +25,7 @@ from typing import Any
 
 from anyio import CancelScope
 
-from asyncmr.actors import Crew, TaskScope, open_channel
+from asyncmr.actors import Crew, open_channel
 from asyncmr.batches import batch_kind
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import UsageError
@@ -132,7 +132,8 @@ class Flow:
         steps = []
         decoder = self._source.decoder
         for step in self._job.steps:
-            steps.append(replace(step, mapper=mapper_for(step.mapper, decoder, room)))
+            mapper = mapper_for(step.mapper, decoder, room)
+            steps.append(step if mapper is step.mapper else replace(step, mapper=mapper))
             decoder = StoredParts.decoder
         return steps
 
@@ -287,16 +288,14 @@ class _StepFlow:
                     self._reducer.commit_fused(mapped)
         if self._shuffles:
             shelf = Shelf(stored)
-            waiting = iter([index for index in range(self._partitions) if index not in done])
+            missing = [index for index in range(self._partitions) if index not in done]
 
-            async def lane() -> None:
-                for index in waiting:
-                    part = await self._reducer.reduce(Partition(index, (shelf.take(index),)))
-                    await self._sink.accept(part.index, part.writer)
+            async def one(index: int) -> None:
+                part = await self._reducer.reduce(Partition(index, (shelf.take(index),)))
+                await self._sink.accept(part.index, part.writer)
 
-            if not stored:
-                await lane()
-                return
-            async with TaskScope() as scope:
-                for number in range(self._resources.pool.workers):
-                    scope.spawn(lane, name=f"{self._prefix}reduce[{number}]")
+            if stored:
+                await self._context.spread(f"{self._prefix}reduce", missing, one)
+            else:  # nothing is left for a worker to do
+                for index in missing:
+                    await one(index)

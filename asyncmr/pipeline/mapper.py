@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 
-from asyncmr.actors import Actor, TaskScope
+from asyncmr.actors import Actor
 from asyncmr.job import Split
 from asyncmr.pipeline.attempts import Done, Task
 from asyncmr.pipeline.context import StepContext
@@ -118,20 +117,17 @@ class SplitMapper:
 
     async def _share(self, split: Split, ranges: list[tuple[int, int]]) -> list[Done[Made]]:
         shares: dict[int, Done[Made]] = {}
-        waiting = iter(enumerate(ranges))
 
         def feed() -> WholeFeed:
             return WholeFeed([split_buffer(split)])
 
-        async def lane(waiting: Iterator[tuple[int, tuple[int, int]]] = waiting) -> None:
-            for number, positions in waiting:
-                task = Task(self._stage, _title(split), "share", positions, split)
-                shares[number] = await self._attempts.run(task, feed, self._context.made)
+        async def one(numbered: tuple[int, tuple[int, int]]) -> None:
+            number, positions = numbered
+            task = Task(self._stage, _title(split), "share", positions, split)
+            shares[number] = await self._attempts.run(task, feed, self._context.made)
 
         try:
-            async with TaskScope() as scope:
-                for number in range(self._context.workers):
-                    scope.spawn(lane, name=f"{self._stage}.share[{number}]")
+            await self._context.spread(f"{self._stage}.share", enumerate(ranges), one)
         except BaseException:
             for share in shares.values():
                 share.outcome.free_loose()

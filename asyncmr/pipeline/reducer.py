@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
-from asyncmr.actors import Actor, TaskScope
+from asyncmr.actors import Actor
 from asyncmr.pipeline.attempts import Task
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.made import Made
@@ -97,18 +97,15 @@ class Reducer(Actor[Partition, Part]):
 
     async def _each(self, make: Callable[[int, T], Awaitable[Made]], groups: Sequence[T]) -> Sequence[Run]:
         """Makes one run of each group, on all workers."""
-        waiting = iter(enumerate(groups))
         self._context.ledger.begin(self._merge_stage)
         made: dict[int, tuple[Run, ...]] = {}
 
-        async def lane() -> None:
-            for index, group in waiting:
-                number, self._merges = self._merges, self._merges + 1
-                made[index] = Shelf((await make(number, group)).stored(index)).take(0)
+        async def one(numbered: tuple[int, T]) -> None:
+            index, group = numbered
+            number, self._merges = self._merges, self._merges + 1
+            made[index] = Shelf((await make(number, group)).stored(index)).take(0)
 
-        async with TaskScope() as scope:
-            for number in range(self._context.workers):
-                scope.spawn(lane, name=f"{self._merge_stage}[{number}]")
+        await self._context.spread(self._merge_stage, enumerate(groups), one)
         return [run for index in range(len(groups)) for run in made[index]]
 
     def commit_fused(self, mapped: Mapped) -> None:
