@@ -15,6 +15,7 @@ from asyncmr.errors import UsageError
 from asyncmr.job import Decoder, Mapper, RecordBatch, TextDecoder
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.failures import UserFailure, name_of
+from asyncmr.kernel.mapping import SplitWork
 from asyncmr.kernel.outlets import ColumnBatch, Item, Outlet
 from asyncmr.kernel.returned import NotColumns, columns_of
 
@@ -67,22 +68,14 @@ class _Input(NamedTuple):
     values: Any
 
 
-class Batching:
-    """One batch function at work between two positions of a split; see `Mapping`, which it stands in for."""
+class Batching(SplitWork):
+    """One batch function at work; see `Mapping`, which it stands in for."""
 
     def __init__(self, mapper: Mapper, decoder: Decoder, data: memoryview, start: int, stop: int) -> None:
+        super().__init__(mapper, decoder, data, start, stop)
         kind = batch_kind(mapper)
         assert kind is not None
-        self._mapper = mapper
         self._kind: BatchKind = kind
-        self._decoder = decoder
-        self._data = data
-        self._start = start
-        self._stop = stop
-        self.records = 0
-        self.pairs = 0
-        self.left: list[int] = []
-        self.patient = True
 
     def into(self, outlet: Outlet) -> Iterator[Item]:
         """Takes all batches into `outlet`; gives the items that are complete."""

@@ -34,8 +34,12 @@ _MOST_SHARES = 1000
 PIECE_BYTES = 128 << 10
 
 
-class Mapping:
-    """One mapper at work on the records between two positions of a split."""
+class SplitWork:
+    """A mapper on what lies between two positions of a split: how far it has come.
+
+    Unless it is `patient`, it stops early where it is slow. `left` is then the positions at which the rest should be
+    cut, its beginning first, its end last.
+    """
 
     def __init__(self, mapper: Mapper, decoder: Decoder, data: memoryview, start: int, stop: int) -> None:
         self._mapper = mapper
@@ -47,6 +51,13 @@ class Mapping:
         self.pairs = 0
         self.left: list[int] = []
         self.patient = True
+
+
+class Mapping(SplitWork):
+    """One mapper at work, record by record. `rest`: when it stops early, what was mapped already and makes no batch."""
+
+    def __init__(self, mapper: Mapper, decoder: Decoder, data: memoryview, start: int, stop: int) -> None:
+        super().__init__(mapper, decoder, data, start, stop)
         self.rest: list[Pair] = []
 
     def into(self, outlet: Outlet) -> Iterator[Item]:
@@ -70,11 +81,7 @@ class Mapping:
             yield batch
 
     def batches(self) -> Iterator[list[Pair]]:
-        """The pairs, in order. Unless `patient`, stops early at slow records and sets `left`.
-
-        `left` is then the positions at which the rest should be cut, its beginning first, its end last, and
-        `rest` is what was mapped already and does not make a batch.
-        """
+        """The pairs, in order."""
         began = before = perf_counter()
         step, slow = 1, 0
         for piece in self._decoder.decode(self._data, self._start, self._stop, PIECE_BYTES):
