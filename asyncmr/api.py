@@ -39,6 +39,9 @@ class Engine:
     `asyncmr[lz4]` or `asyncmr[zstd]`): that pays where this disk is slow or small.
     `retries`: how often a task is tried again whose worker died. `task_timeout`: seconds after which a task's
     worker is killed and the task tried again; None for no limit.
+    `backup_tasks`: a task that takes much longer than others of its size gets a rival on a worker that has nothing else
+    to do, and whichever is done first counts. That helps where a processor is slow or taken by others, costs what the
+    loser did, and runs user functions twice at the same time; the result is the same.
     `executor`: "process", "thread" (functions that release the GIL, or a debugger), or "inline" (in the event
     loop's own thread, which then stands still meanwhile). The results are the same to the byte.
     `hash_key`: 64 bits that make the hash of keys, and with it the order of output, private to a deployment.
@@ -59,6 +62,7 @@ class Engine:
         memory: int | str | None = None,
         retries: int = 3,
         task_timeout: float | None = None,
+        backup_tasks: bool = False,
         spill_dir: Path | None = None,
         spill_compression: Literal["none", "lz4", "zstd"] = "none",
         executor: Literal["process", "thread", "inline"] = "process",
@@ -80,6 +84,7 @@ class Engine:
             memory=memory,
             retries=retries,
             task_timeout=task_timeout,
+            backup_tasks=backup_tasks,
             spill_dir=spill_dir,
             spill_compression=spill_compression,
             executor=executor,

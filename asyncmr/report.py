@@ -12,13 +12,15 @@ class StageReport:
     """The figures of one stage of one step, over all committed tasks.
 
     `records_in` counts what the source gave, `pairs_in` and `pairs_out` pairs, `bytes_in` and `bytes_out`
-    encoded bytes. `attempts` counts every task attempt, `retries` those after the first of a task.
+    encoded bytes. `attempts` counts every task attempt: `retries` those after a worker died or took too long,
+    `rivals` those that were begun beside a slow one (see `Engine(backup_tasks=True)`).
     `seconds` is the time from the stage's first task to its last commit.
     """
 
     tasks: int = 0
     attempts: int = 0
     retries: int = 0
+    rivals: int = 0
     records_in: int = 0
     pairs_in: int = 0
     pairs_out: int = 0

@@ -126,6 +126,11 @@ def commands() -> None:
     help="Kill a task that takes longer, and try it again.",
 )
 @click.option(
+    "--backup-tasks",
+    is_flag=True,
+    help="Give slow tasks a rival on an idle worker; the first to finish counts.",
+)
+@click.option(
     "--report",
     "report_file",
     metavar="FILE",

@@ -19,6 +19,7 @@ from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
 from asyncmr.pipeline.flow import Flow, Resources
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.programs import Programs
+from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.report import ProgressCallback, Report
 from asyncmr.sizes import MIB, parse_size
 from asyncmr.storage.budget import Budget, JobBudget
@@ -47,6 +48,7 @@ class LocalEngine:
         memory: int | str | None = None,
         retries: int = 3,
         task_timeout: float | None = None,
+        backup_tasks: bool = False,
         spill_dir: str | os.PathLike[str] | None = None,
         spill_compression: Compression = "none",
         executor: Executor = "process",
@@ -66,8 +68,7 @@ class LocalEngine:
             )
         self.memory = default_memory() if memory is None else _size(memory)
         self._limits = limits or _limits(self.memory, self.workers, default=memory is None)
-        self._retries = retries
-        self._timeout = task_timeout
+        self._tolerance = Tolerance(retries, task_timeout, backup_tasks)
         self._spill_dir = None if spill_dir is None else os.fspath(spill_dir)
         self._codec = codec_of(spill_compression)
         self._executor: Executor = executor
@@ -131,8 +132,7 @@ class LocalEngine:
                 budget,
                 self._limits,
                 self._hasher,
-                self._retries,
-                self._timeout,
+                self._tolerance,
                 self._programs,
             )
             flow = Flow(job, source, sink, resources)

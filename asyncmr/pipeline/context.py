@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from asyncmr.actors import TaskScope
 from asyncmr.job import Sink
 from asyncmr.pipeline.attempts import Attempts, Task
-from asyncmr.pipeline.feeding import Feed, RunFeed, ShareFeed, kept, lease_for
+from asyncmr.pipeline.feeding import Feeding, piecewise, sharewise
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.made import Made
@@ -64,35 +63,33 @@ class StepContext:
         sizes = [sum(run.size for run in runs) for _, runs in shares]
         # No more than the largest share, or what a segment holds anyway.
         room = min(sum(sizes), max(*sizes, self.limits.split))
-        with kept(await lease_for(room, self.attempts.pool.segments)) as segment:
-            feed = partial(ShareFeed, shares, self.store, segment)
-            return await self._commit(task, number, feed, [run for _, runs in shares for run in runs])
+        feeding = sharewise(shares, self.store, self.attempts.pool.segments, room)
+        return await self._commit(task, number, feeding, [run for _, runs in shares for run in runs])
 
     async def merge(self, task: Task, number: int, runs: Sequence[Run]) -> Made:
         """Runs a task over sorted runs, a bit of each at a time."""
-        room = min(sum(run.size for run in runs), self.limits.round)
-        with kept(await lease_for(room, self.attempts.pool.segments)) as segment:
-            feed = partial(RunFeed, runs, self.store, segment, self.limits.round)
-            return await self._commit(task, number, feed, runs)
+        feeding = piecewise(runs, self.store, self.attempts.pool.segments, self.limits.round)
+        return await self._commit(task, number, feeding, runs)
 
-    async def _commit(self, task: Task, number: int, feed: Callable[[], Feed], runs: Sequence[Run]) -> Made:
+    async def _commit(self, task: Task, number: int, feeding: Feeding, runs: Sequence[Run]) -> Made:
         """Runs a task, commits it as task `number` of its stage, and frees the runs that it read."""
-        done = await self.attempts.run(task, feed, self.made)
+        size = sum(run.size for run in runs)
+        done = await self.attempts.run(replace(task, size=size), feeding, self.made)
         self.ledger.commit(
             task.stage,
             number,
-            attempts=done.attempts,
+            tries=done.tries,
             counts=done.counts,
             pairs_in=done.facts["pairs"],
             pairs_out=done.facts["pairs_out"],
-            bytes_in=sum(run.size for run in runs),
+            bytes_in=size,
             bytes_out=done.outcome.bytes_out,
         )
         if self.following is not None and "followed" in done.facts:
             self.ledger.commit(
                 self.following,
                 number,
-                attempts=done.attempts,
+                tries=done.tries,
                 counts={},
                 records_in=done.facts["pairs_out"],
                 pairs_out=done.facts["followed"],

@@ -7,8 +7,8 @@ worker is therefore never held while somebody waits for a buffer, and the two ca
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from itertools import islice, pairwise
 from typing import Protocol
 
@@ -31,6 +31,10 @@ class Feed(Protocol):
         """The next round, and whether it is the last."""
 
 
+Feeding = Callable[[], AbstractAsyncContextManager[Feed]]
+"""Makes the feed of one more attempt, and at its end gives back what it leased; attempts may run at the same time."""
+
+
 class WholeFeed:
     """One round of given buffers."""
 
@@ -39,6 +43,11 @@ class WholeFeed:
 
     async def round(self, wanted: Sequence[int]) -> tuple[list[Buffer], bool]:
         return self._buffers, True
+
+
+def whole(buffers: list[Buffer]) -> Feeding:
+    """Every attempt gets the same buffers in one round."""
+    return lambda: nullcontext(WholeFeed(buffers))
 
 
 def split_buffer(split: Split) -> Buffer:
@@ -155,16 +164,36 @@ def _size(piece: Piece) -> int:
     return block.piece_size(number)
 
 
-@contextmanager
-def kept(segment: Segment | None) -> Iterator[Segment | None]:
-    """Releases the segment at the end."""
+def sharewise(
+    shares: Sequence[tuple[int, Sequence[Run]]], store: BlockStore, segments: Segments, room: int
+) -> Feeding:
+    """Every attempt is fed the shares, through `room` bytes of its own."""
+
+    @asynccontextmanager
+    async def feeding() -> AsyncIterator[Feed]:
+        async with _leased(room, segments) as segment:
+            yield ShareFeed(shares, store, segment)
+
+    return feeding
+
+
+def piecewise(runs: Sequence[Run], store: BlockStore, segments: Segments, room: int) -> Feeding:
+    """Every attempt is fed the sorted runs, about `room` bytes of them at a time."""
+
+    @asynccontextmanager
+    async def feeding() -> AsyncIterator[Feed]:
+        async with _leased(min(sum(run.size for run in runs), room), segments) as segment:
+            yield RunFeed(runs, store, segment, room)
+
+    return feeding
+
+
+@asynccontextmanager
+async def _leased(size: int, segments: Segments) -> AsyncIterator[Segment | None]:
+    """A shared buffer of this many bytes to feed through; None when they fit the pipe."""
+    segment = None if size <= PIPE_BYTES else await segments.lease(size)
     try:
         yield segment
     finally:
         if segment is not None:
             segment.release()
-
-
-async def lease_for(size: int, segments: Segments) -> Segment | None:
-    """A shared buffer of this many bytes to feed through; None when they fit the pipe."""
-    return None if size <= PIPE_BYTES else await segments.lease(size)

@@ -56,6 +56,7 @@ from asyncmr.pipeline.shuffler import Shuffler
 from asyncmr.pipeline.sink import SinkActor
 from asyncmr.pipeline.source import SourceActor
 from asyncmr.pipeline.stored import StoredParts
+from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.report import Report
 from asyncmr.storage.budget import JobBudget
 from asyncmr.storage.disk import Disk
@@ -76,8 +77,7 @@ class Resources:
     memory: JobBudget
     limits: Limits
     hasher: KeyHasher
-    retries: int
-    timeout: float | None
+    tolerance: Tolerance
     programs: Programs
 
 
@@ -215,8 +215,7 @@ class _StepFlow:
             flow._account,
             program,
             job=flow._job.title,
-            retries=resources.retries,
-            timeout=resources.timeout,
+            tolerance=resources.tolerance,
             line_number=partial(line_number, resources.disk),
         )
         self._context = StepContext(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from time import perf_counter
 
+from asyncmr.pipeline.attempts import Tries
 from asyncmr.report import Progress, Report, StageProgress, StageReport
 from asyncmr.storage.epochs import Epoch, EpochLog
 
@@ -26,11 +27,17 @@ class Ledger:
             self._spans[stage] = (now, now)
 
     def commit(
-        self, stage: str, task: int, *, attempts: int, counts: Mapping[tuple[str, str], int], **facts: int
+        self, stage: str, task: int, *, tries: Tries, counts: Mapping[tuple[str, str], int], **facts: int
     ) -> bool:
         """Commits a task; False if it was committed before, and this attempt is to be dropped."""
-        facts = {"tasks": 1, "attempts": attempts, "retries": attempts - 1, **facts}
-        if not self._log.commit(Epoch(stage, task, attempts, counts, facts)):
+        facts = {
+            "tasks": 1,
+            "attempts": tries.attempts,
+            "retries": tries.attempts - tries.rivals - 1,
+            "rivals": tries.rivals,
+            **facts,
+        }
+        if not self._log.commit(Epoch(stage, task, tries.attempts, counts, facts)):
             return False
         self._spans[stage] = (self._spans[stage][0], perf_counter())
         return True

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 from asyncmr.actors import Actor
 from asyncmr.job import Split
-from asyncmr.pipeline.attempts import Done, Task
+from asyncmr.pipeline.attempts import Done, Task, Tries
 from asyncmr.pipeline.context import StepContext
-from asyncmr.pipeline.feeding import WholeFeed, split_buffer
+from asyncmr.pipeline.feeding import split_buffer, whole
 from asyncmr.pipeline.made import Made, merged_counts
 from asyncmr.pipeline.messages import HANDLE, Mapped, Part
 
@@ -48,8 +48,8 @@ class SplitMapper:
         if self._combine_stage is not None:
             self._ledger.begin(self._combine_stage)
         argument = (split.index, self._context.workers == 1, fused, self._context.bounds)
-        task = Task(self._stage, _title(split), "map", argument, split)
-        done = await self._attempts.run(task, lambda: WholeFeed([split_buffer(split)]), self._context.made)
+        task = Task(self._stage, _title(split), "map", argument, split, size=split.length)
+        done = await self._attempts.run(task, whole([split_buffer(split)]), self._context.made)
         if "left" in done.facts:
             done = await self._spread(split, done)
         made, facts = done.outcome, done.facts
@@ -59,7 +59,7 @@ class SplitMapper:
         committed = self._ledger.commit(
             self._stage,
             split.index,
-            attempts=done.attempts,
+            tries=done.tries,
             counts=done.counts,
             records_in=facts["records"],
             bytes_in=split.length,
@@ -70,7 +70,7 @@ class SplitMapper:
             self._ledger.commit(
                 self._combine_stage,
                 -1 - split.index,  # beside the merges, whose numbers count up from 0
-                attempts=1,
+                tries=Tries(),
                 counts={},
                 pairs_in=facts["pairs"],
                 pairs_out=facts["pairs_out"],
@@ -98,7 +98,7 @@ class SplitMapper:
             buffers = [await self._context.store.read(block) for block in blocks]
             argument = (split.index, begun.facts["state"], self._context.bounds)
             task = Task(self._stage, _title(split), "resume", argument, split)
-            ended = await self._attempts.run(task, lambda: WholeFeed([*buffers]), self._context.made)
+            ended = await self._attempts.run(task, whole([*buffers]), self._context.made)
         finally:
             for share in shares:
                 share.outcome.free_loose()
@@ -112,19 +112,16 @@ class SplitMapper:
                 "pairs_out": ended.facts["pairs_out"],
             },
             merged_counts(*(done.counts for done in (*every, ended))),
-            1 + sum(done.attempts - 1 for done in (*every, ended)),
+            Tries.of_one_task([done.tries for done in (*every, ended)]),
         )
 
     async def _share(self, split: Split, ranges: list[tuple[int, int]]) -> list[Done[Made]]:
         shares: dict[int, Done[Made]] = {}
 
-        def feed() -> WholeFeed:
-            return WholeFeed([split_buffer(split)])
-
         async def one(numbered: tuple[int, tuple[int, int]]) -> None:
             number, positions = numbered
             task = Task(self._stage, _title(split), "share", positions, split)
-            shares[number] = await self._attempts.run(task, feed, self._context.made)
+            shares[number] = await self._attempts.run(task, whole([split_buffer(split)]), self._context.made)
 
         try:
             await self._context.spread(f"{self._stage}.share", enumerate(ranges), one)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
 from asyncmr.actors import Actor
-from asyncmr.pipeline.attempts import Task
+from asyncmr.pipeline.attempts import Task, Tries
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.made import Made
 from asyncmr.pipeline.messages import HANDLE, Mapped, Part, Partition, Run
@@ -114,7 +114,7 @@ class Reducer(Actor[Partition, Part]):
         self._context.ledger.commit(
             self._stage,
             -1 - mapped.split,  # beside the partitions, whose numbers count up from 0
-            attempts=1,
+            tries=Tries(),
             counts={},
             pairs_in=mapped.reduced,
             pairs_out=mapped.results,

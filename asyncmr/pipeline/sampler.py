@@ -10,7 +10,7 @@ from asyncmr.actors import TaskScope
 from asyncmr.job import Sample
 from asyncmr.pipeline.attempts import Task
 from asyncmr.pipeline.context import StepContext
-from asyncmr.pipeline.feeding import WholeFeed, split_buffer
+from asyncmr.pipeline.feeding import split_buffer, whole
 from asyncmr.pipeline.made import Made
 
 
@@ -35,7 +35,7 @@ class Sampler:
         blocks = [block for _, made in sorted(self._found.items()) for block in made.loose]
         buffers = [await store.read(block) for block in blocks]
         task = Task(self._blamed, "the choice of bounds", "bounds", (partitions, self._context.shares))
-        done = await self._context.attempts.run(task, lambda: WholeFeed([*buffers]), self._context.made)
+        done = await self._context.attempts.run(task, whole([*buffers]), self._context.made)
         (chosen,) = done.outcome.loose
         bounds = await store.read(chosen)
         for made in (*self._found.values(), done.outcome):
@@ -63,14 +63,12 @@ class Sampler:
             (sample.every, sample.stretches),
             split,
         )
-        done = await self._context.attempts.run(
-            task, lambda: WholeFeed([split_buffer(split)]), self._context.made
-        )
+        done = await self._context.attempts.run(task, whole([split_buffer(split)]), self._context.made)
         self._found[split.index] = done.outcome
         self._context.ledger.commit(
             self._stage,
             split.index,
-            attempts=done.attempts,
+            tries=done.tries,
             counts={},  # those of the records that are mapped again
             records_in=done.facts["records"],
             bytes_in=split.length,
