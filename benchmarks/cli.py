@@ -24,6 +24,7 @@ from benchmarks.comparison import compare, tell
 from benchmarks.growth import MEMORY, SIZES, growth
 from benchmarks.hostloop import host_loop
 from benchmarks.running import ROOT, TIMEOUT
+from benchmarks.stragglers import stragglers
 from benchmarks.table import MIB
 from benchmarks.workloads import WORKLOADS
 
@@ -84,7 +85,15 @@ def _studies(options: argparse.Namespace) -> Iterator[Study]:
         )
     if options.growth:
         yield growth(options.growth, rounds=options.rounds, memory=options.engine_memory or MEMORY, **common)
-    if not (options.memory or options.cgroup or options.growth) or options.workloads:
+    if options.stragglers:
+        yield stragglers(
+            data=options.data,
+            size=options.size or 100_000_000,
+            rounds=options.rounds,
+            workers=options.workers,
+        )
+    chosen = options.memory or options.cgroup or options.growth or options.stragglers
+    if not chosen or options.workloads:
         yield from _workloads(options, common)
 
 
@@ -223,4 +232,5 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SIZES",
         help="cost for each MB of a job that spills, over inputs of 400MB,4GB",
     )
+    add("--stragglers", action="store_true", help="what backup tasks save where one worker is slow")
     return parser
