@@ -15,10 +15,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from anyio import CancelScope
 
+from asyncmr.actors import TaskScope
 from asyncmr.errors import AsyncMRError, TaskTimeout, UserCodeError, WorkerDied, WorkerError
 from asyncmr.job import Split
 from asyncmr.pipeline.blame import LineNumber, blamed
@@ -26,7 +28,7 @@ from asyncmr.pipeline.feeding import Feed, Feeding
 from asyncmr.pipeline.racing import first_of
 from asyncmr.pipeline.stragglers import Stragglers
 from asyncmr.pipeline.tolerance import Tolerance
-from asyncmr.workers import Account, Pool, Program, RemoteError, SlotDied, SlotTimeout
+from asyncmr.workers import Account, Pool, Program, RemoteError, Reply, Session, SlotDied, SlotTimeout
 
 Item = tuple[tuple[Any, ...], bytes]
 
@@ -205,17 +207,23 @@ class Attempts:
             if not running.rivals:
                 running.begun = begun
             reply = await session.open(buffers, last=last)
-            while True:
-                if reply.items:
-                    await outcome.take(reply.items)
-                if reply.state == "done":
-                    self._stragglers.note(_kind(task), task.size, loop.time() - begun)
-                    return reply.result, reply.counts
-                if reply.state == "more":
-                    reply = await session.drain()
-                else:
-                    buffers, last = await feed.round(reply.result or ())
-                    reply = await session.feed(buffers, last=last)
+            while reply.state != "done":
+                # The worker goes on while its last answer is stored; it is never more than one answer ahead.
+                async with TaskScope() as scope:
+                    if reply.items:
+                        scope.spawn(partial(outcome.take, reply.items), name=f"{task.stage}.take")
+                    reply = await self._go_on(session, feed, reply)
+            self._stragglers.note(_kind(task), task.size, loop.time() - begun)
+            if reply.items:
+                await outcome.take(reply.items)
+            return reply.result, reply.counts
+
+    @staticmethod
+    async def _go_on(session: Session, feed: Feed, reply: Reply) -> Reply:
+        if reply.state == "more":
+            return await session.drain()
+        buffers, last = await feed.round(reply.result or ())
+        return await session.feed(buffers, last=last)
 
     async def _blamed(self, task: Task, error: RemoteError) -> AsyncMRError:
         return await blamed(
