@@ -28,9 +28,19 @@ from asyncmr.pipeline.feeding import Feed, Feeding
 from asyncmr.pipeline.racing import first_of
 from asyncmr.pipeline.stragglers import Stragglers
 from asyncmr.pipeline.tolerance import Tolerance
-from asyncmr.workers import Account, Pool, Program, RemoteError, Reply, Session, SlotDied, SlotTimeout
+from asyncmr.workers import (
+    Account,
+    Pool,
+    Program,
+    Received,
+    RemoteError,
+    Reply,
+    Session,
+    SlotDied,
+    SlotTimeout,
+)
 
-Item = tuple[tuple[Any, ...], bytes]
+Item = tuple[tuple[Any, ...], Received]
 
 # How often a slow task looks for an idle worker, in seconds.
 _LOOK = 0.05

@@ -10,6 +10,7 @@ from asyncmr.pipeline.attempts import Item
 from asyncmr.pipeline.messages import Pieces
 from asyncmr.storage.block import Block
 from asyncmr.storage.runs import BlockStore
+from asyncmr.workers import Received
 
 
 class Made:
@@ -25,7 +26,7 @@ class Made:
         self.bytes_out = 0
 
     async def take(self, items: list[Item]) -> None:
-        chunks: dict[int, list[bytes]] = {}
+        chunks: dict[int, list[Received]] = {}
         for meta, data in items:
             match meta:
                 case ("runs", flush, shares, ends):
@@ -38,7 +39,8 @@ class Made:
             self.bytes_out += len(data)
         for partition, pieces in chunks.items():
             writer = await self.part(partition)
-            await writer.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            alone = pieces[0] if len(pieces) == 1 else None
+            await writer.write(alone if isinstance(alone, bytes) else b"".join(pieces))
 
     async def part(self, index: int) -> PartWriter:
         """The part of this number, opened at its first mention."""

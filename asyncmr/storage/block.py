@@ -13,7 +13,7 @@ from itertools import islice
 from operator import le
 
 from asyncmr.errors import UsageError
-from asyncmr.storage.spill_file import SpillFile, Written
+from asyncmr.storage.spill_file import Data, SpillFile, Written
 
 
 class Block:
@@ -21,12 +21,12 @@ class Block:
 
     __slots__ = ("data", "ends", "file", "reserved", "size", "wanted", "written")
 
-    def __init__(self, data: bytes, ends: Sequence[int] | None = None) -> None:
+    def __init__(self, data: Data, ends: Sequence[int] | None = None) -> None:
         self.size = len(data)
         self.ends: Sequence[int] = (self.size,) if ends is None else _checked(ends, self.size)
         self.wanted = (1 << len(self.ends)) - 1  # a bit for each piece that was not freed
         self.reserved = False  # room in the budget; without, it is on disk or on its way there
-        self.data: bytes | None = data  # None once it is on disk
+        self.data: Data | None = data  # None once it is on disk
         self.file: SpillFile | None = None
         self.written: Written | None = None
 

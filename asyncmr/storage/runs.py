@@ -16,7 +16,7 @@ from asyncmr.storage.disk import Disk
 from asyncmr.storage.extents import Extent, read_extent, read_extents
 from asyncmr.storage.folder import PrivateFolder
 from asyncmr.storage.spill import Spill, keep
-from asyncmr.storage.spill_file import SpillFile
+from asyncmr.storage.spill_file import Data, SpillFile
 
 READ_BYTES = 1024 * 1024
 READ_PIECES = 256
@@ -63,7 +63,7 @@ class BlockStore:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def put(self, data: bytes, ends: Sequence[int] | None = None) -> Block:
+    async def put(self, data: Data, ends: Sequence[int] | None = None) -> Block:
         """Takes a block. Cancelled, it takes nothing, once the write that may be under way has ended.
 
         ends: where each of its pieces ends, best as an `array("I")`, which is kept and not copied; None for
@@ -194,7 +194,7 @@ def _extent(block: Block, piece: int, at: int, files: set[SpillFile]) -> Extent:
     return Extent(file.fd, written.offset + start, size, written.checksums[piece], length, file.path, at)
 
 
-async def _copy(data: bytes, start: int, stop: int, view: memoryview, at: int) -> None:
+async def _copy(data: Data, start: int, stop: int, view: memoryview, at: int) -> None:
     """Copies in slices, so that no piece is so large that it holds the loop."""
     with memoryview(data) as source:
         while True:

@@ -24,7 +24,7 @@ from asyncmr.storage.block import Block
 from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk, finish
 from asyncmr.storage.folder import PrivateFolder
-from asyncmr.storage.spill_file import SpillFile
+from asyncmr.storage.spill_file import Data, SpillFile
 
 WRITE_BYTES = 1024 * 1024
 BATCH_BYTES = 4 * WRITE_BYTES
@@ -128,8 +128,8 @@ class Spill:
                 self._file = None
                 self._remove_if_done(file)
 
-    def _take_batch(self) -> list[tuple[Block, bytes]]:
-        batch: list[tuple[Block, bytes]] = []
+    def _take_batch(self) -> list[tuple[Block, Data]]:
+        batch: list[tuple[Block, Data]] = []
         size = 0
         for block in self._leaving:
             if size >= BATCH_BYTES:

@@ -18,6 +18,7 @@ import zlib
 from array import array
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from mmap import mmap
 from typing import NamedTuple, Self
 
 from aiofiles.threadpool.binary import AsyncFileIO
@@ -26,7 +27,9 @@ from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk, translated, write_at
 from asyncmr.storage.folder import PrivateFolder
 
-Cut = tuple[bytes, Sequence[int]]
+Data = bytes | mmap
+"""What a block is given as."""
+Cut = tuple[Data, Sequence[int]]
 """The bytes of a block, and the ends of its pieces."""
 
 
@@ -89,7 +92,7 @@ def _append(fd: int, offset: int, blocks: Sequence[Cut], codec: Codec | None) ->
         for data, ends in blocks:
             written.append(Written(offset, ends, _checksums(_pieces(data, ends))))
             offset += len(data)
-        write_at(fd, [data for data, _ in blocks], written[0].offset)
+        write_at(fd, [memoryview(data) for data, _ in blocks], written[0].offset)
         return written
     for data, ends in blocks:  # one by one: what was compressed is held for a block only, not for the batch
         smaller = [_smaller(piece, codec) for piece in _pieces(data, ends)]
@@ -102,7 +105,7 @@ def _append(fd: int, offset: int, blocks: Sequence[Cut], codec: Codec | None) ->
     return written
 
 
-def _pieces(data: bytes, ends: Sequence[int]) -> list[memoryview]:
+def _pieces(data: Data, ends: Sequence[int]) -> list[memoryview]:
     view = memoryview(data)
     return [view[start:end] for start, end in pairwise((0, *ends))]
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from asyncmr.workers.program import Program
     from asyncmr.workers.segments import Segment, SegmentRange, Segments
     from asyncmr.workers.session import Buffer, Reply, Session
+    from asyncmr.workers.wire import Received
 
 __all__ = [
     "Account",
@@ -28,6 +29,7 @@ __all__ = [
     "Pool",
     "PoolStats",
     "Program",
+    "Received",
     "RemoteError",
     "Reply",
     "Segment",
@@ -44,6 +46,7 @@ _HOME = {
     "Pool": "pool",
     "PoolStats": "pool",
     "Program": "program",
+    "Received": "wire",
     "RemoteError": "failures",
     "Reply": "session",
     "Segment": "segments",

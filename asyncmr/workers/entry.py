@@ -89,7 +89,7 @@ def _maps(probe: SegmentRef | None, content: bytes) -> bool:
         return False
 
 
-def _reply(channel: socket, parts: list[bytes]) -> None:
+def _reply(channel: socket, parts: Message) -> None:
     left = framed(parts)
     while left:
         left = send(channel, left)

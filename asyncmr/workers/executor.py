@@ -141,4 +141,4 @@ class WorkerExecutor(Executor):
 
 def _answer(message: Message) -> Answer:
     state, head, *data = message
-    return state.decode(), head, data
+    return bytes(state).decode(), bytes(head), data

@@ -37,6 +37,7 @@ from asyncmr.workers.fairness import Account
 from asyncmr.workers.program import Program
 from asyncmr.workers.seat import Seat, Slot
 from asyncmr.workers.segments import SegmentRange
+from asyncmr.workers.wire import Received
 from asyncmr.workers.worker import Answer, WireBuffer
 
 Buffer = bytes | SegmentRange
@@ -53,7 +54,7 @@ class Reply:
     """
 
     state: State
-    items: list[tuple[Any, bytes]]
+    items: list[tuple[Any, Received]]
     result: Any = None
     counts: Counts = field(default_factory=dict)
 

@@ -3,6 +3,10 @@
 A message is a list of byte strings. On the wire it is their count, their lengths, then the strings themselves. A
 long one is received into its final place, and none is joined with others before it is sent: what crosses is
 copied by the kernel alone.
+
+A string of a mebibyte or more arrives as a mapping of its own, which goes back to the system as soon as nobody wants
+it. From the heap such blocks, which come and go by the thousand, left ever more room between them: 40 MiB
+in a job over 4 GB.
 """
 
 from __future__ import annotations
@@ -10,13 +14,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from io import BytesIO
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from socket import socket
 
-Part = bytes | memoryview
-Message = list[bytes]
+Received = bytes | mmap
+Message = list[Received]
+Part = Received | memoryview
 
 RECEIVE_BYTES = 256 * 1024  # what one turn of the loop takes: about what a socket holds
 _FIRST_BYTES = 16 * 1024  # of a message; more would be a mapping of its own, made and given back each time
+_MAPPED_BYTES = 1024 * 1024
 
 _COUNT = struct.Struct("<I")
 _MOST_PARTS = 512  # handed to one `sendmsg`; Linux refuses more than 1,024 (IOV_MAX)
@@ -51,7 +58,7 @@ class Inbox:
         self._rest = b""
         self._lengths: tuple[int, ...] | None = None
         self._parts: Message = []
-        self._long = BytesIO()
+        self._long: BytesIO | mmap = BytesIO()
         self._room: memoryview | None = None  # what is still missing of `_long`
 
     def receive(self) -> list[Message] | None:
@@ -74,7 +81,8 @@ class Inbox:
         messages: list[Message] = []
         if self._room is not None:
             self._room = None
-            self._parts.append(self._long.getvalue())
+            self._parts.append(self._long if isinstance(self._long, mmap) else self._long.getvalue())
+            self._long = BytesIO()
         at = 0
         while True:
             if self._lengths is None:
@@ -99,8 +107,12 @@ class Inbox:
         return messages
 
     def _begin_long(self, length: int, beginning: memoryview) -> None:
-        # Written through its buffer, a BytesIO gives its bytes away without a copy.
-        self._long = BytesIO(bytes(length))
-        room = self._long.getbuffer()
+        if length < _MAPPED_BYTES:
+            # Written through its buffer, a BytesIO gives its bytes away without a copy.
+            self._long = BytesIO(bytes(length))
+            room = self._long.getbuffer()
+        else:
+            self._long = mmap(-1, length, MAP_PRIVATE | MAP_ANONYMOUS)
+            room = memoryview(self._long)
         room[: len(beginning)] = beginning
         self._room = room[len(beginning) :]

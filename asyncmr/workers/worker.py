@@ -12,15 +12,16 @@ import gc
 import marshal
 import pickle
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from asyncmr.workers.attach import Attachments, SegmentRef
 from asyncmr.workers.excerpt import failure_of
 from asyncmr.workers.running import DirectRun, FedRun, Feed, Round, Run
+from asyncmr.workers.wire import Received
 
-Answer = tuple[str, bytes, list[bytes]]
+Answer = tuple[str, bytes, Sequence[Received]]
 WireBuffer = bytes | memoryview | pickle.PickleBuffer | SegmentRef
 
 PROGRAM_LIMIT = 16  # programs kept per worker: steps of a few jobs at once; a dropped one is sent again

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncmr.workers.wire import Inbox, framed, send
+from asyncmr.workers.wire import Inbox, Message, framed, send
 
 messages_of_bytes = st.lists(st.lists(st.binary(max_size=300), max_size=4), max_size=5)
 
@@ -57,11 +57,11 @@ def test_messages_of_any_size_and_number_of_parts_cross_a_real_socket(parts):
         sender = threading.Thread(target=send_all)
         sender.start()
         inbox = Inbox(theirs)
-        arrived: list[list[bytes]] = []
+        arrived: list[Message] = []
         while not arrived:
             arrived = inbox.receive() or []
         sender.join()
-    assert arrived == [[bytes(part) for part in parts]]
+    assert [[bytes(part) for part in message] for message in arrived] == [[bytes(part) for part in parts]]
 
 
 def test_the_end_of_the_other_side_is_told_also_in_the_middle_of_a_message():
