@@ -1,8 +1,8 @@
 """What every test of the project is held to, beside its own assertions.
 
-- It leaves nothing behind: no asyncio task, child process, thread, open file, or asyncmr-* file, folder or
-  shared-memory segment, and no error that only the event loop heard of. What goes away within seconds (a
-  process being reaped, say) does not count.
+- It leaves nothing behind: no asyncio task, thread, open file, mapping of shared memory or of a semaphore, no
+  asyncmr-* file or folder, no process, not even one whose parent has died, and no error that only the event loop
+  heard of. What goes away within seconds (a process being reaped, say) does not count.
 - An async test does not block its loop for more than half a second, unless marked `may_block_loop`.
 - An async test marked `both_loops` runs twice, on the default loop and on uvloop.
 
@@ -158,7 +158,7 @@ class LoopWatch:
 
 def _open_things() -> dict[object, str]:
     """What is open now: what identifies it, and how to call it in a message."""
-    return {**_descriptors(), **_threads(), **_processes(), **_files()}
+    return {**_descriptors(), **_threads(), **_processes(), **_files(), **_mappings()}
 
 
 def _descriptors() -> dict[object, str]:
@@ -191,7 +191,7 @@ def _processes() -> dict[object, str]:
         resource_tracker._resource_tracker._pid,  # type: ignore[attr-defined]
     }
     found: dict[object, str] = {}
-    for process in psutil.Process().children(recursive=True):
+    for process in (*psutil.Process().children(recursive=True), *_orphans()):
         if process.pid not in kept:
             try:
                 command = " ".join(process.cmdline())
@@ -199,6 +199,27 @@ def _processes() -> dict[object, str]:
                 command = "(ended, but not waited for)"
             found[process] = f"process {process.pid}: {command}"
     return found
+
+
+def _orphans() -> Iterator[psutil.Process]:
+    """Processes of this session that now belong to init: they inherited where temporary files go."""
+    mark = f"TMPDIR={tempfile.gettempdir()}\0".encode()
+    for name in filter(str.isdigit, os.listdir("/proc") if os.path.isdir("/proc/self") else ()):
+        try:
+            if int(name) != os.getpid() and mark in Path("/proc", name, "environ").read_bytes():
+                yield psutil.Process(int(name))
+        except (OSError, psutil.Error):  # it ended meanwhile, or is somebody else's
+            continue
+
+
+def _mappings() -> dict[object, str]:
+    """Shared memory that this process maps: segments, which have no name, and semaphores of multiprocessing."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return {}
+    shared = [line.split(maxsplit=5) for line in lines if "/memfd:" in line or "/dev/shm/" in line]
+    return {("mapping", line[0], line[-1]): f"mapping {line[0]}: {line[-1]}" for line in shared}
 
 
 def _files() -> dict[object, str]:

@@ -34,6 +34,18 @@ def test_process():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     kept.append(lambda: child.communicate())
 
+def test_orphan():
+    start = "import os, subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL).pid)"
+    pid = int(subprocess.check_output([sys.executable, "-c", start]))
+    kept.append(lambda: os.kill(pid, 9))
+
+def test_mapping():
+    import mmap
+    fd = os.memfd_create("asyncmr-mapped")
+    os.truncate(fd, 4096)
+    kept.append(mmap.mmap(fd, 4096).close)
+    os.close(fd)
+
 def test_thread():
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait, name="forgotten")
@@ -110,6 +122,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ("test_task", "the test left tasks"),
         ("test_unheard_error", "nobody awaits this"),
         ("test_process", "input()"),
+        ("test_orphan", "sleep 60"),
+        ("test_mapping", "/memfd:asyncmr-mapped"),
         ("test_thread", "thread forgotten"),
         ("test_descriptor", ": pipe:["),
         ("test_memfd", "/memfd:asyncmr-test"),
