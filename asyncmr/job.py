@@ -244,6 +244,11 @@ class Split:
     buffer: Buffer | None = None
     pieces: tuple[Piece, ...] = ()
 
+    def release(self) -> None:
+        """Gives its buffer back, if it has one."""
+        if self.buffer is not None:
+            self.buffer.release()
+
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -71,13 +72,14 @@ class _Turn:
 class Channel(Generic[T]):
     """What the two ends share. Made by `open_channel`; the owner of an end needs only `stats`."""
 
-    def __init__(self, name: str, capacity: int) -> None:
+    def __init__(self, name: str, capacity: int, dropped: Callable[[T], object] | None = None) -> None:
         if capacity <= 0:
             raise UsageError(f"channel {name!r}: capacity is {capacity} bytes; give it at least 1")
         self.name = name
         self.capacity = capacity
         # None marks the end. It is never handed out: the receiver that meets it puts it back for the others.
         self._queue: asyncio.Queue[tuple[T, int] | None] = asyncio.Queue()
+        self._dropped = dropped
         self._line: deque[_Turn] = deque()
         self._held = 0
         self._senders = 0
@@ -128,7 +130,9 @@ class Channel(Generic[T]):
     def _end_at_once(self) -> None:
         """Drops what is held and calls everybody who waits at either end."""
         while not self._queue.empty():
-            self._queue.get_nowait()
+            entry = self._queue.get_nowait()
+            if entry is not None and self._dropped is not None:
+                self._dropped(entry[0])
         self._held = 0
         self._ended = False
         self._end()
@@ -301,10 +305,17 @@ class Receiver(Generic[T]):
             warnings.warn(message, ResourceWarning, stacklevel=1, source=self)
 
 
-def open_channel(name: str, capacity: int, items: type[T] | None = None) -> tuple[Sender[T], Receiver[T]]:
+def open_channel(
+    name: str,
+    capacity: int,
+    items: type[T] | None = None,
+    *,
+    dropped: Callable[[T], object] | None = None,
+) -> tuple[Sender[T], Receiver[T]]:
     """The two ends of a new channel that holds up to `capacity` bytes.
 
-    `items` is for the type checker alone, which has nothing else to tell the type of the items by.
+    `items` is for the type checker alone, which has nothing else to tell the type of the items by. `dropped` is
+    called with each item that was sent and will never be received, so that what the item owns can be given back.
     """
-    channel: Channel[T] = Channel(name, capacity)
+    channel: Channel[T] = Channel(name, capacity, dropped)
     return Sender(channel), Receiver(channel)

@@ -247,7 +247,7 @@ class _StepFlow:
             await self._run_stages()
 
     async def _run_stages(self) -> None:
-        splits_out, splits_in = open_channel("splits", _SPLITS, Split)
+        splits_out, splits_in = open_channel("splits", _SPLITS, Split, dropped=Split.release)
         parts_out, parts_in = open_channel("parts", _PARTS, Part)
         async with Crew() as crew:
             crew.add(SourceActor(self._source, self._resources.pool.segments).connect(outbox=splits_out))

@@ -39,8 +39,7 @@ class SplitMapper:
         try:
             return await self._map(split, fused)
         finally:
-            if split.buffer is not None:
-                split.buffer.release()
+            split.release()
 
     async def _map(self, split: Split, fused: bool) -> tuple[Mapped, list[Part]]:
         self._ledger.begin(self._stage)

@@ -23,6 +23,5 @@ class SourceActor(Actor[None, Split]):
                 try:
                     await self.emit(split, HANDLE)
                 except BaseException:
-                    if split.buffer is not None:
-                        split.buffer.release()
+                    split.release()
                     raise

@@ -287,3 +287,25 @@ async def test_an_end_that_is_forgotten_warns():
         Sender(channel)
     with pytest.warns(ResourceWarning, match="the receiver of channel 'words' was never closed"):
         Receiver(channel)
+
+
+@pytest.mark.parametrize("end", ["receiver closes", "sender fails"])
+async def test_items_that_nobody_will_receive_are_handed_to_dropped(end):
+    dropped: list[str] = []
+    sender, receiver = open_channel("words", 100, str, dropped=dropped.append)
+    with sender, receiver:
+        for word in ("a", "b", "c"):
+            await sender.send(word, 1)
+        assert await anext(receiver) == "a"
+        receiver.close() if end == "receiver closes" else sender.fail(ValueError("no more"))
+        assert dropped == ["b", "c"]
+
+
+async def test_items_that_were_received_are_not_dropped():
+    dropped: list[str] = []
+    sender, receiver = open_channel("words", 100, str, dropped=dropped.append)
+    with receiver:
+        with sender:
+            await sender.send("a", 1)
+        assert await all_of(receiver) == ["a"]
+    assert dropped == []

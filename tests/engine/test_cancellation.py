@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
 import asyncmr
 from asyncmr import ClosedError, Engine, Job
+from asyncmr.connectors.text import TextFiles
 from asyncmr.pipeline.limits import Limits
+from tests.engine.at_rest import is_at_rest
 from tests.engine.trail import work
 from tests.family import total
 from tests.workers.talking import until
@@ -26,8 +32,8 @@ def staged(trail):
     def mapper(_key, record):
         trail.mark("m")
         work()
-        yield record % 20, 1
-        yield record % 20, 1
+        yield int(record) % 20, 1
+        yield int(record) % 20, 1
 
     def combiner(key, values):
         trail.mark("c")
@@ -55,6 +61,19 @@ async def streams(engine, job):
             pass
 
 
+async def writes(engine, job):
+    """From a file, through shared buffers, to files."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "in").write_text("".join(f"{number:03}\n" for number in RECORDS))
+    try:
+        await engine.run(job, TextFiles(folder / "in", split_bytes=40), folder / "out")
+    except asyncio.CancelledError:
+        assert os.listdir(folder) == ["in"]
+        raise
+    finally:
+        shutil.rmtree(folder)
+
+
 async def cancelled(running):
     """Cancels a task and says how long it took to end."""
     running.cancel()
@@ -64,23 +83,13 @@ async def cancelled(running):
     return time.monotonic() - began
 
 
-async def is_at_rest(engine):
-    """Waits until nothing of a job is left in the engine: no task in a worker, no byte, no buffer, no task of ours."""
-    backend = engine._backend
-    await until(lambda: backend._pool.stats().idle == backend.workers)
-    assert backend._pool.stats().waiting == 0
-    assert backend._budget.stats() == type(backend._budget)(backend._limits.shuffle).stats()
-    assert backend._pool.segments.stats().leased == 0
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
 async def still_right(engine):
     job = Job(mapper=lambda _, n: [(n % 20, 1)], reducer=total)
     assert sorted(await engine.collect(job, source())) == [(key, 6) for key in range(20)]
 
 
 @pytest.mark.both_loops
-@pytest.mark.parametrize("way", [collects, streams])
+@pytest.mark.parametrize("way", [collects, streams, writes])
 async def test_cancelling_at_any_point_of_progress_ends_the_job_in_a_second(way, trail):
     job = staged(trail)
     async with Engine(workers=2, limits=STAGED) as engine:
