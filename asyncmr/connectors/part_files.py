@@ -143,14 +143,15 @@ class PartFiles:
         """Renames a staged file to `target`, or makes an empty one."""
         try:
             if staged is None:
-                open(target, "xb").close()
+                with open(target, "xb"):  # it is there from now on, also if closing it fails
+                    self._visible.append(target)
             elif os.path.lexists(target):  # a rename would replace it
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             else:
                 os.rename(staged, target)
+                self._visible.append(target)
         except OSError as error:
             raise translated(error, "commit the output to", target, raises=OutputError) from error
-        self._visible.append(target)
 
     def _withdraw(self) -> None:
         """Removes what is visible, `_SUCCESS` first."""
@@ -196,13 +197,6 @@ class PartFile:
         """The part is complete. Every write has been closed, and so checked, already."""
 
     async def discard(self) -> None:
-        """Deletes the attempt."""
-        try:
-            await self._disk.run(_delete, self.path)
-        except OSError as error:
-            raise translated(error, "delete", self.path, raises=OutputError) from error
-
-
-def _delete(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        """Deletes the attempt, if it can be deleted; if not, it goes with the staging folder."""
+        with contextlib.suppress(OSError):
+            await self._disk.run(os.unlink, self.path)
