@@ -28,7 +28,7 @@ from anyio import CancelScope
 from asyncmr.actors import Crew, open_channel
 from asyncmr.batches import batch_kind
 from asyncmr.connectors.text import line_number
-from asyncmr.errors import UsageError
+from asyncmr.errors import OutputError, UsageError
 from asyncmr.job import Job, Sampled, Sink, Source, SourceInfo, Split, Step
 from asyncmr.kernel.batching import mapper_for
 from asyncmr.kernel.buckets import BucketLayout
@@ -120,9 +120,12 @@ class Flow:
                 if left:
                     source, info = sink, await sink.prepare(self._resources.disk)
             await self._sink.commit()
-        except BaseException:
+        except BaseException as error:
             with CancelScope(shield=True):
-                await self._sink.abort()
+                try:
+                    await self._sink.abort()
+                except OutputError as left:
+                    error.add_note(f"afterwards the output was not removed: {left}")
             raise
         return self.ledger.report(bytes_spilled=self._resources.store.stats().spilled_bytes_total)
 

@@ -167,8 +167,7 @@ class BlockStore:
     async def close(self) -> None:
         """Frees every block and deletes the files, also when cancelled. No read may run any more.
 
-        Raises:
-            StorageError: a file could not be deleted; its folder's `close` will try again.
+        Files that cannot be deleted are left to their folder's `close`.
         """
         self._closed = True
         for block in tuple(self._blocks):

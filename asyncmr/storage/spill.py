@@ -17,14 +17,18 @@ A spill file that has FILE_BYTES is not written any more, and is deleted when th
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from asyncmr.errors import StorageError
 from asyncmr.storage.block import Block
 from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk, finish
 from asyncmr.storage.folder import PrivateFolder
 from asyncmr.storage.spill_file import Data, SpillFile
+
+_log = logging.getLogger("asyncmr")
 
 WRITE_BYTES = 1024 * 1024
 BATCH_BYTES = 4 * WRITE_BYTES
@@ -86,8 +90,8 @@ class Spill:
     async def close(self) -> None:
         """Deletes the files, also when cancelled. Every block was dropped before, and nobody reads.
 
-        Raises:
-            StorageError: a file could not be deleted; its folder's `close` will try again.
+        A file that cannot be deleted is told to the log only: the work is done, or has failed for a better reason,
+        and the folder's `close` tries again.
         """
         # A small job, which spills nothing, does not wait for the loop.
         if self._files or self._removals or self._appending.locked():
@@ -100,7 +104,9 @@ class Spill:
             self._remove_if_done(file)
         removals, self._removals = self._removals, set()
         for failure in await asyncio.gather(*removals, return_exceptions=True):
-            if failure is not None:
+            if isinstance(failure, StorageError):
+                _log.warning("%s; it is tried again when the engine closes", failure)
+            elif failure is not None:
                 raise failure
 
     async def _append(self) -> None:

@@ -11,6 +11,7 @@ moved, and the next append writes over whatever was left there.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -22,7 +23,9 @@ from mmap import mmap
 from typing import NamedTuple, Self
 
 from aiofiles.threadpool.binary import AsyncFileIO
+from anyio import CancelScope
 
+from asyncmr.errors import StorageError
 from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk, translated, write_at
 from asyncmr.storage.folder import PrivateFolder
@@ -60,7 +63,12 @@ class SpillFile:
     async def create(cls, disk: Disk, folder: PrivateFolder, codec: Codec | None = None) -> Self:
         """A new file in the folder, for this user only. Raises StorageError."""
         path = os.path.join(await disk.run(folder.open), f"{secrets.token_hex(8)}.spill")
-        return cls(disk, path, await disk.open(path, "x+b", private=True), codec)
+        try:
+            return cls(disk, path, await disk.open(path, "x+b", private=True), codec)
+        except asyncio.CancelledError:  # it may have been made all the same
+            with CancelScope(shield=True), contextlib.suppress(OSError):
+                await disk.run(os.unlink, path)
+            raise
 
     async def append(self, blocks: Sequence[Cut]) -> list[Written]:
         """Writes blocks to the end, in one trip to a thread; returns how each lies there. One append at a time.
@@ -77,8 +85,9 @@ class SpillFile:
         return written
 
     async def remove(self) -> None:
-        """Closes and deletes the file. Raises StorageError."""
-        await self._disk.close_file(self._handle)
+        """Closes and deletes the file. Raises StorageError when it cannot be deleted."""
+        with contextlib.suppress(StorageError):  # what was not written well is not wanted any more
+            await self._disk.close_file(self._handle)
         try:
             with contextlib.suppress(FileNotFoundError):
                 await self._disk.run(os.unlink, self.path)
