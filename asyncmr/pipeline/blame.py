@@ -56,6 +56,11 @@ async def blamed(
         lines.append(f"  at {where}")
     if excerpt is not None and where:
         lines.append(f"  record: {excerpt}")
+    if error.type_name == "MemoryError":
+        lines.append(
+            "  the worker got no more memory: let the function hold less at a time, or raise the limit of its "
+            "address space if it has one (ulimit -v)"
+        )
     kind = _ROLES.get(facts.get("role", ""), UserCodeError)
     return _with_traceback(
         kind(

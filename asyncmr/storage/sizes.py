@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from asyncmr.cgroups import memory_limits, text_of
 from asyncmr.errors import MemoryBudgetError
 from asyncmr.sizes import MIB
 
@@ -17,13 +18,13 @@ def default_memory(root: Path = Path("/")) -> int:
     That is the machine's RAM, or the lowest limit of the process's memory cgroup and its parents (version 1 or 2),
     whichever is less; 1 GiB where neither can be read. `root` is where `proc` and `sys` are.
     """
-    limits = [limit for limit in (_machine(root), *_cgroups(root)) if limit]
+    limits = [limit for limit in (_machine(root), *memory_limits(root)) if limit]
     return min(limits, default=2 * _UNKNOWN) // 2
 
 
 def cgroup_limit(root: Path = Path("/")) -> int | None:
     """The lowest limit of the process's memory cgroup and its parents; None if that is no less than the RAM."""
-    limit = min(_cgroups(root), default=None)
+    limit = min(memory_limits(root), default=None)
     machine = _machine(root)
     return None if limit is None or (machine is not None and limit >= machine) else limit
 
@@ -44,33 +45,5 @@ def check_limit(memory: int, root: Path = Path("/")) -> None:
 
 
 def _machine(root: Path) -> int | None:
-    match = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    match = re.search(r"^MemTotal:\s*(\d+) kB", text_of(root / "proc/meminfo"), re.MULTILINE)
     return int(match[1]) * 1024 if match else None
-
-
-def _cgroups(root: Path) -> list[int]:
-    limits = []
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            mount, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            mount, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        # In a container the path may be the host's and lead nowhere; the limit is then at the mount itself.
-        folder = mount / path.lstrip("/")
-        for place in (folder, *folder.parents):
-            limit = _text(place / name).strip()
-            if limit.isdecimal():
-                limits.append(int(limit))
-            if place == mount:
-                break
-    return limits
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""

@@ -7,6 +7,13 @@ from typing import Any
 
 from asyncmr.errors import AsyncMRError, WorkerError
 
+_KILLED = {
+    None: ", often the out-of-memory killer",
+    True: " by the kernel, because its memory cgroup or the machine was out of memory; lower memory= or workers=, "
+    "or let the functions hold less at a time",
+    False: " by somebody; the kernel had memory left",
+}
+
 UNKNOWN_EXIT = 255  # what multiprocessing reports when the forkserver itself was killed
 
 
@@ -46,10 +53,15 @@ class SlotTimeout(WorkerError):
         self.seconds = seconds
 
 
-def likely_cause(exitcode: int | None) -> str:
-    """Why a worker with this exit code probably died, in words."""
+def likely_cause(exitcode: int | None, out_of_memory: bool | None = None) -> str:
+    """Why a worker with this exit code probably died, in words.
+
+    `out_of_memory`: whether the kernel says that it killed for want of memory; None if it says nothing.
+    """
     if exitcode is None or exitcode == UNKNOWN_EXIT:
         return "its exit code is unknown"
+    if exitcode == 1:
+        return "it left with exit code 1, through os._exit(1) or an error that standard error shows"
     if exitcode >= 0:
         return f"it left through os._exit({exitcode}) or a C library's exit"
     try:
@@ -57,7 +69,7 @@ def likely_cause(exitcode: int | None) -> str:
     except ValueError:
         name = f"signal {-exitcode}"
     hints = {
-        signal.SIGKILL: ", often the out-of-memory killer",
+        signal.SIGKILL: _KILLED[out_of_memory],
         signal.SIGSEGV: ", a segmentation fault in C code",
         signal.SIGBUS: ", a bus error: shared memory or a mapped file was cut short",
         signal.SIGABRT: ", abort() in C code",

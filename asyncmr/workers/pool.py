@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from functools import partial
@@ -22,8 +23,10 @@ from typing import Any, Literal, NamedTuple
 from asyncmr.errors import ClosedError, MainGuardError, PoolStartError, StorageError, UsageError
 from asyncmr.workers.background import Background
 from asyncmr.workers.blocks import SHAREABLE, Probe
+from asyncmr.workers.failures import likely_cause
 from asyncmr.workers.fairness import Account, FairQueue
 from asyncmr.workers.guard import leave_if_imported_by_worker
+from asyncmr.workers.memory_kills import MemoryKills
 from asyncmr.workers.program import Program
 from asyncmr.workers.seat import Seat, Slot
 from asyncmr.workers.segments import Segments
@@ -87,6 +90,7 @@ class Pool:
         self._starting: set[Seat] = set()
         self._queue: FairQueue[Seat] = FairQueue()
         self._default_account = Account()
+        self._kills = MemoryKills()
         self._replaced = 0
         self._failures = 0
         self._start_error: PoolStartError | None = None
@@ -216,12 +220,15 @@ class Pool:
         timer = self._loop.call_later(CLOSE_LIMIT, self.discard, seat)
         future.add_done_callback(partial(self._session_closed, seat, timer))
 
-    def discard(self, seat: Seat) -> asyncio.Future[int | None]:
-        """Kills a worker, whatever it does, and starts another. The future is its exit code."""
+    def discard(self, seat: Seat, *, died: bool = False) -> asyncio.Future[int | None]:
+        """Kills a worker, whatever it does, and starts another. The future is its exit code.
+
+        `died`: it is dead already, or about to be, and its seat says why once the future is done.
+        """
         if seat.ended is None:
             seat.slot.kill()
             self._replaced += 1
-            self._retire(seat, seat.slot.join)
+            self._retire(seat, partial(self._join_dead, seat) if died else seat.slot.join)
             if not self._closing:
                 self._start_one()
         ended = seat.ended
@@ -281,7 +288,12 @@ class Pool:
         if seat.session is not None and seat.session.calling:
             seat.slot.disconnect()  # tells the session, perhaps by an answer that the worker still sent
         else:
-            self.discard(seat)
+            self.discard(seat, died=True)
+
+    def _join_dead(self, seat: Seat) -> int | None:
+        code = seat.slot.join()
+        seat.cause = likely_cause(code, self._kills.explain() if code == -signal.SIGKILL else None)
+        return code
 
     def _retire(self, seat: Seat, finish: Callable[[], int | None]) -> None:
         """Takes a worker out of service and runs `finish` in a thread."""

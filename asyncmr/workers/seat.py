@@ -34,7 +34,8 @@ class Occupant(Protocol):
 class Seat:
     """A slot as the pool sees it. `ended` is its exit code to be, once the slot was given up.
 
-    `dead`: its process was seen to end, although a session may still have to hear of it.
+    `dead`: its process was seen to end, although a session may still have to hear of it. `cause`: why it died, if it
+    did so by itself, once it has ended.
     """
 
     def __init__(self, slot: Slot) -> None:
@@ -42,4 +43,5 @@ class Seat:
         self.programs: set[int] = set()  # a hint: the worker asks for a program that it has dropped
         self.session: Occupant | None = None
         self.dead = False
+        self.cause: str | None = None
         self.ended: asyncio.Future[int | None] | None = None

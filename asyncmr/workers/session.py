@@ -65,7 +65,7 @@ class Lender(Protocol):
     async def lease(self, account: Account, program: int) -> Seat: ...
     def release(self, seat: Seat) -> None: ...
     def close_session(self, seat: Seat) -> None: ...
-    def discard(self, seat: Seat) -> asyncio.Future[int | None]: ...
+    def discard(self, seat: Seat, *, died: bool = False) -> asyncio.Future[int | None]: ...
 
 
 class Session:
@@ -174,8 +174,8 @@ class Session:
                 timer = asyncio.get_running_loop().call_later(left, self._expire)
             answer: Answer = await waiter
         except BrokenExecutor:
-            ended = self._give_up(seat)
-            raise SlotDied(await asyncio.shield(ended)) from None
+            ended = self._give_up(seat, died=True)
+            raise SlotDied(await asyncio.shield(ended), seat.cause) from None
         except (MemoryError, OSError) as exc:
             # The executor itself could not send the call or the answer; the worker's state is unknown.
             self._give_up(seat)
@@ -221,10 +221,10 @@ class Session:
             seat.session = None
             self._lender.release(seat)
 
-    def _give_up(self, seat: Seat) -> asyncio.Future[int | None]:
+    def _give_up(self, seat: Seat, *, died: bool = False) -> asyncio.Future[int | None]:
         self._seat = None
         seat.session = None
-        return self._lender.discard(seat)
+        return self._lender.discard(seat, died=died)
 
     def _expire(self) -> None:
         if self._timeout is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,4 +30,13 @@ def memory_cgroup(limit: int) -> Iterator[Path]:
             pytest.skip(f"cannot limit the memory of a cgroup here: {error}")
         yield folder / "cgroup.procs"
     finally:
-        os.rmdir(folder)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                os.rmdir(folder)
+            except OSError:  # helpers of multiprocessing end a moment after the process that they helped
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from asyncmr.cgroups import out_of_memory_kills
 from asyncmr.workers import Pool, Program, RemoteError, SlotDied
 from asyncmr.workers.failures import likely_cause
 from tests.workers.programs import Echo, Raise, Trap
@@ -88,3 +89,20 @@ async def test_a_result_that_is_not_a_builtin_is_refused_without_pickling_it(act
 )
 def test_an_exit_code_is_told_in_words(exitcode, text):
     assert text in likely_cause(exitcode)
+
+
+@pytest.mark.parametrize(
+    ("out_of_memory", "text"),
+    [(None, "often the out-of-memory killer"), (True, "was out of memory"), (False, "by somebody")],
+)
+def test_what_the_kernel_says_of_a_kill_is_told(out_of_memory, text):
+    assert text in likely_cause(-9, out_of_memory)
+    assert text not in likely_cause(-11, out_of_memory)
+
+
+async def test_a_worker_that_was_killed_while_memory_was_left_says_so():
+    if out_of_memory_kills() is None:
+        pytest.skip("this kernel does not count its out-of-memory kills")
+    async with Pool(1) as pool:
+        with pytest.raises(SlotDied, match=r"SIGKILL\) by somebody; the kernel had memory left"):
+            await talk(pool, ECHO, "die")
