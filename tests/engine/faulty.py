@@ -22,3 +22,8 @@ async def collected(job, records, *, per_task=10, **engine):
 def remainders(divisor, records):
     """The pairs of a job that lists the records by what is left when they are divided."""
     return [(rest, list(records)[rest::divisor]) for rest in range(divisor)]
+
+
+def retries(report):
+    """How many attempts of a job's tasks were in vain."""
+    return sum(stage.retries for stage in report.stages.values())

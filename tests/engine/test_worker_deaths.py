@@ -14,7 +14,7 @@ from asyncmr.connectors.text import TextFiles
 from asyncmr.pipeline.attempts import Attempts
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.made import Made
-from tests.engine.faulty import STAGED, collected, remainders
+from tests.engine.faulty import STAGED, collected, remainders, retries
 from tests.engine.trail import work
 from tests.family import listed, total
 
@@ -22,10 +22,6 @@ from tests.family import listed, total
 def die(signum=signal.SIGKILL):
     os.kill(os.getpid(), signum)
     signal.pause()
-
-
-def retries(report):
-    return sum(stage.retries for stage in report.stages.values())
 
 
 def by_remainder(trail):
