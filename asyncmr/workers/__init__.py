@@ -3,8 +3,9 @@
 The host side: `pool.py` owns the workers and shares them out (`fairness.py`), `session.py` is one conversation
 with one worker, `slot.py` one worker process, `executor.py` calls it over a socket (`wire.py`), `threads.py` the
 two executors without processes, `segments.py` the shared input buffers, `program.py` what a worker is sent to
-run, `failures.py` and `memory_kills.py` why one died. The worker side: `entry.py` starts the child, `worker.py`
-answers the calls of the host, `running.py` advances the generators.
+run, `descriptors.py` what workers need of the host's open files, `failures.py` and `memory_kills.py` why one died.
+The worker side: `entry.py` starts the child, `worker.py` answers the calls of the host, `running.py` advances the
+generators.
 
 Names are loaded on first use, since every worker process imports this package.
 """

@@ -7,6 +7,7 @@ and for workers that live in this process, it is a bytearray.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 from contextlib import suppress
@@ -65,6 +66,18 @@ class SharedBlock:
 
 
 Block = PrivateBlock | SharedBlock
+
+_FILE_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EFBIG)  # too many open files, or one too large
+
+
+def shared_if_possible(size: int) -> Block:
+    """Shared memory; private, whose bytes cross a socket, where a limit of this process on files is in its way."""
+    try:
+        return SharedBlock(size)
+    except StorageError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _FILE_LIMITS:
+            return PrivateBlock(size)
+        raise
 
 
 class Probe:

@@ -23,6 +23,7 @@ from typing import Any, Literal, NamedTuple
 from asyncmr.errors import ClosedError, MainGuardError, PoolStartError, StorageError, UsageError
 from asyncmr.workers.background import Background
 from asyncmr.workers.blocks import SHAREABLE, Probe
+from asyncmr.workers.descriptors import check_descriptors
 from asyncmr.workers.failures import likely_cause
 from asyncmr.workers.fairness import Account, FairQueue
 from asyncmr.workers.guard import leave_if_imported_by_worker
@@ -101,6 +102,7 @@ class Pool:
             raise ClosedError("a pool is entered once; make another one")
         if self._executor == "process":
             leave_if_imported_by_worker()
+            check_descriptors(self.workers)
         self._loop = asyncio.get_running_loop()
         if self._shared:
             try:

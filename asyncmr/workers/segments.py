@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from asyncmr.errors import ClosedError
 from asyncmr.workers.attach import SegmentRef
-from asyncmr.workers.blocks import Block, PrivateBlock, SharedBlock
+from asyncmr.workers.blocks import Block, PrivateBlock, shared_if_possible
 
 COPY_BYTES = 1 << 20
 """What is copied between two turns of the loop."""
@@ -136,7 +136,7 @@ class Segments:
         self.size = size
         self._count = count
         self._threads = threads
-        self._kind: Callable[[int], Block] = SharedBlock if shared else PrivateBlock
+        self._kind: Callable[[int], Block] = shared_if_possible if shared else PrivateBlock
         self._free: list[Block] = []
         self._leased = 0
         self._bytes = 0

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,26 @@ import pytest
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on a file system of 4 MiB."""
+    with mounted(tmp_path / "small", "size=4m") as folder:
+        yield folder
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """Makes `folder` a file system of its own, in memory, with these options of tmpfs."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("mounting a small tmpfs needs root")
-    folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)],
+    ran = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)],
         capture_output=True,
         text=True,
         check=False,
     )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.strip()}")
-    yield folder
-    # Lazily: a test that failed may have left a file open, and the mount must not outlive it.
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    if ran.returncode:
+        pytest.skip(f"cannot mount a tmpfs here: {ran.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        # Lazily: a test that failed may have left a file open, and the mount must not outlive it.
+        subprocess.run(["umount", "-l", str(folder)], check=True)

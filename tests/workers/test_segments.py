@@ -222,3 +222,19 @@ def test_a_worker_sees_exactly_the_range(offset, length):
     view.release()
     attachments.end_session()
     block.close()
+
+
+@needs_memfd
+async def test_without_a_file_to_share_memory_is_private_and_goes_through_the_socket():
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE, before[1]))
+    try:
+        async with Pool(1, segment_size=2 * SIZE) as pool:
+            segment = await pool.segments.lease()
+            segment.view[:5] = b"hello"
+            assert segment.range(0, 5).ref() is None
+            reply = await talk(pool, ECHO, "run", (), [[segment.range(0, 5)]])
+            assert [bytes(data) for _, data in reply.items] == [b"hello"]
+            segment.release()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
