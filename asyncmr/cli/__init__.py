@@ -1,7 +1,7 @@
 """The command line.
 
 commands.py: the commands and their exit status. job_spec.py: from a JOB argument to a Job. console.py: pairs
-on standard output, progress bars on standard error.
+on standard output, progress bars on standard error. termination.py: SIGTERM.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The command line: `asyncmr run`.
 
 Exit status: 0 done; 1 the job failed; 2 the command line or JOB is wrong, and nothing was started;
-130 interrupted; 141 whoever read standard output went away (`| head`), as a tool killed by SIGPIPE has it.
+130 interrupted; 143 terminated; 141 whoever read standard output went away (`| head`), as a tool killed by
+SIGPIPE has it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import click
 import asyncmr
 from asyncmr.cli.console import Bars, print_pairs, user_frames
 from asyncmr.cli.job_spec import load_job
+from asyncmr.cli.termination import Terminated, until_terminated
 from asyncmr.errors import AsyncMRError, OutputError, UsageError, UserCodeError
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted")
         return 130
+    except Terminated:
+        _complain("terminated")
+        return 143
     except UserCodeError as error:
         _complain(str(error))
         if error.__cause__ is not None:
@@ -162,7 +167,8 @@ def run(
       0    done
       1    the job failed
       2    the command line or JOB is wrong; nothing was started
-      130  interrupted
+      130  interrupted (Ctrl-C); nothing is left behind
+      143  terminated (SIGTERM); nothing is left behind
       141  the reader of standard output went away, as in `asyncmr run ... | head`
     """
     import uvloop
@@ -179,7 +185,7 @@ def run(
     try:
         with ExitStack() as stack:
             bars = stack.enter_context(Bars()) if progress else None
-            report = uvloop.run(_run(chosen, list(inputs), output, format_, bars, options))
+            report = uvloop.run(until_terminated(_run(chosen, list(inputs), output, format_, bars, options)))
     except BrokenPipeError:
         return 141
     if report_file is not None:

@@ -14,7 +14,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
+
+from tests.workers.talking import alive
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "asyncmr"]
@@ -170,6 +173,37 @@ def test_ctrl_c_is_status_130_without_a_traceback() -> None:
     assert errors.strip() == "asyncmr: interrupted"
 
 
+@pytest.mark.parametrize("to_all", [False, True], ids=["to the command", "to its whole group"])
+def test_sigterm_is_status_143_and_leaves_nothing(to_all: bool) -> None:
+    """Not even where a service manager sends it to the workers as well."""
+    Path("tmp").mkdir()
+    job = _write_job(
+        "import pathlib, subprocess, threading; child = subprocess.Popen(['sleep', '60']); "
+        "pathlib.Path('begun').write_text(str(child.pid)); threading.Event().wait(); yield 1, 1"
+    )
+    with _started("run", job, "in.txt", "-o", "out", "--workers", "1") as process:
+        _until(lambda: Path("begun").exists() and Path("begun").read_text().isdigit())
+        left = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+        assert int(Path("begun").read_text()) in left
+        os.killpg(process.pid, signal.SIGTERM) if to_all else process.terminate()
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert errors.strip() == "asyncmr: terminated"
+    _until(lambda: not any(map(alive, left)))
+    assert not Path("out").exists()
+
+
+def test_sigterm_before_the_job_has_begun_ends_the_command() -> None:
+    job = _write_job(
+        "yield 1, 1", "import pathlib, signal\npathlib.Path('loading').touch()\nsignal.pause()\njob = None\n"
+    )
+    with _started("run", job, "in.txt") as process:
+        _until(Path("loading").exists)
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_ctrl_c_ends_a_command_whose_reader_has_stopped_reading() -> None:
     Path("many.txt").write_text("".join(f"word-{n:06}\n" for n in range(50_000)))
     waiting = array.array("i", [0])
@@ -210,6 +244,13 @@ def test_a_full_disk_behind_standard_output_is_status_1_and_named() -> None:
     assert done.stderr.strip() == "asyncmr: standard output could not be written: No space left on device"
 
 
+def test_a_full_disk_behind_the_report_is_status_1_and_the_output_stays() -> None:
+    done = _asyncmr(*COUNT, "in.txt", "-o", "out", "--report", "/dev/full")
+    assert done.returncode == 1
+    assert "the job is done, but its report could not be written to /dev/full: No space left" in done.stderr
+    assert Path("out/_SUCCESS").exists()
+
+
 @pytest.mark.parametrize(("flags", "shown"), [((), False), (("--progress",), True)])
 def test_progress_bars_are_only_drawn_unasked_on_a_terminal(flags: tuple[str, ...], shown: bool) -> None:
     done = _asyncmr(*COUNT, "in.txt", "-o", "out", *flags)
@@ -238,7 +279,7 @@ def test_a_terminal_gets_progress_bars_unless_told_not_to(flags: tuple[str, ...]
 def test_help_shows_examples_and_every_exit_status() -> None:
     assert "asyncmr run words.py:job books/" in _asyncmr("--help").stdout
     text = _asyncmr("run", "--help").stdout
-    assert [status for status in ("0", "1", "2", "130", "141") if f"\n    {status} " not in text] == []
+    assert [status for status in ("0", "1", "2", "130", "141", "143") if f"\n    {status} " not in text] == []
 
 
 def test_version_is_one_line() -> None:

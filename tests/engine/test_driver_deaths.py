@@ -81,17 +81,15 @@ async def ended(driver: asyncio.subprocess.Process) -> tuple[int | None, str, st
     return driver.returncode, out.decode(), err.decode()
 
 
-async def test_killing_the_driver_ends_its_workers_and_their_children(tmp_path, spill):
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGSEGV])
+async def test_the_death_of_a_driver_ends_its_workers_and_their_children_and_is_swept_up_after(
+    tmp_path, spill, signum
+):
+    """SIGTERM and SIGHUP end a script that does not handle them, as SIGKILL does: without a chance to clean up."""
     driver, left = await mapping_driver(tmp_path, spill)
-    driver.kill()
-    await ended(driver)
-    await until(lambda: not any(map(alive, left)), 3)
-
-
-async def test_the_next_engine_sweeps_what_a_killed_driver_left(tmp_path, spill):
-    driver, left = await mapping_driver(tmp_path, spill)
-    driver.kill()
-    await ended(driver)
+    driver.send_signal(signum)
+    status, *_ = await ended(driver)
+    assert status == -signum
     await until(lambda: not any(map(alive, left)), 3)
     assert spill_files(spill)
     async with Engine(workers=1, spill_dir=spill):

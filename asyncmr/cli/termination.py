@@ -1,0 +1,40 @@
+"""SIGTERM ends a command as Ctrl-C does: by cancelling what it runs, which leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Terminated(Exception):
+    """The process was asked to end."""
+
+
+async def until_terminated(work: Coroutine[Any, Any, T]) -> T:
+    """Awaits `work`; SIGTERM cancels it.
+
+    Raises:
+        Terminated: SIGTERM came, and `work` has ended.
+    """
+    loop = asyncio.get_running_loop()
+    running = asyncio.ensure_future(work)
+    asked = False
+
+    def terminate() -> None:
+        nonlocal asked
+        asked = True
+        running.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        if asked:
+            raise Terminated from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
