@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent import futures
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Literal, Self
@@ -29,6 +30,7 @@ from asyncmr.storage.folder import SpillFolder, sweep
 from asyncmr.storage.runs import BlockStore
 from asyncmr.storage.sizes import cgroup_limit, check_limit, default_memory
 from asyncmr.workers import Pool
+from asyncmr.workers.seat import Slot
 
 Executor = Literal["process", "thread", "inline"]
 
@@ -39,7 +41,10 @@ MOST_JOBS = 64
 
 
 class LocalEngine:
-    """Runs jobs in the workers of this process. Use it in `async with`; its arguments are `asyncmr.Engine`'s."""
+    """Runs jobs in the workers of this process. Use it in `async with`; its arguments are `asyncmr.Engine`'s.
+
+    Beside these, `slots` and `threads` stand in for this machine: they make its workers and threads, as `Pool` says.
+    """
 
     def __init__(
         self,
@@ -54,6 +59,8 @@ class LocalEngine:
         executor: Executor = "process",
         hash_key: int = DEFAULT_SECRET,
         limits: Limits | None = None,
+        slots: Callable[[], Slot] | None = None,
+        threads: Callable[[int, str], futures.Executor] = futures.ThreadPoolExecutor,
     ) -> None:
         self.workers = _cpus() if workers is None else workers
         if self.workers < 1:
@@ -72,6 +79,8 @@ class LocalEngine:
         self._spill_dir = None if spill_dir is None else os.fspath(spill_dir)
         self._codec = codec_of(spill_compression)
         self._executor: Executor = executor
+        self._slots = slots
+        self._threads = threads
         self._hasher = KeyHasher(hash_key)
         self._programs = Programs()
         self._open: AsyncExitStack | None = None
@@ -80,9 +89,16 @@ class LocalEngine:
         if self._open is not None:
             raise ClosedError("this engine is open already; every `async with` needs an Engine of its own")
         async with AsyncExitStack() as stack:
-            self._disk = await stack.enter_async_context(Disk())
+            self._disk = await stack.enter_async_context(Disk(self._threads))
             self._pool = await stack.enter_async_context(
-                Pool(self.workers, self._executor, segment_size=self._limits.split, preload=PRELOAD)
+                Pool(
+                    self.workers,
+                    self._executor,
+                    segment_size=self._limits.split,
+                    preload=PRELOAD,
+                    slots=self._slots,
+                    threads=self._threads,
+                )
             )
             self._budget = Budget(self._limits.shuffle)
             self._folder = SpillFolder(self._spill_dir)

@@ -14,7 +14,7 @@ import asyncio
 import errno
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar
 
@@ -27,6 +27,8 @@ from asyncmr.errors import AsyncMRError, StorageError
 P = ParamSpec("P")
 T = TypeVar("T")
 Mode = Literal["rb", "r+b", "wb", "xb", "x+b"]
+
+_THREADS = 4
 
 BUFFERS_PER_CALL = 512
 """Buffers handed to one `pwritev` or `preadv`; Linux refuses more than 1,024 (IOV_MAX)."""
@@ -80,13 +82,15 @@ async def finish(work: Awaitable[T]) -> T:
 
 
 class Disk:
-    """Opens, reads and writes files in `threads` threads. Used as an async context manager.
+    """Opens, reads and writes files in threads. Used as an async context manager.
+
+    `threads` makes what they run in, given how many it should have at most, and their name.
 
     Leave it only after everything that uses it has ended; what then still runs in a thread is waited for.
     """
 
-    def __init__(self, threads: int = 4) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="asyncmr-io")
+    def __init__(self, threads: Callable[[int, str], Executor] = ThreadPoolExecutor) -> None:
+        self._executor = threads(_THREADS, "asyncmr-io")
 
     async def __aenter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Background:
-    """Runs work in threads, and its outcome on the event loop. No thread exists before the first work."""
+    """Runs work in `threads`, which it ends, and its outcome on the event loop."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads = ThreadPoolExecutor(threads, thread_name_prefix="asyncmr-pool")
+    def __init__(self, threads: Executor) -> None:
+        self.threads = threads
         self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way: set[Future[Any]] = set()
         self._drained: asyncio.Future[None] | None = None

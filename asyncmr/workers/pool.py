@@ -15,7 +15,7 @@ import asyncio
 import pickle
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
@@ -33,7 +33,7 @@ from asyncmr.workers.seat import Seat, Slot
 from asyncmr.workers.segments import Segments
 from asyncmr.workers.session import Session
 
-Executor = Literal["process", "thread", "inline"]
+Kind = Literal["process", "thread", "inline"]
 
 MIB = 1 << 20
 REPLY_LIMIT = 4 * MIB  # larger answers hold the GIL longer at a time while the host receives them
@@ -57,17 +57,21 @@ class Pool:
 
     `executor`: "process"; "thread", for functions that release the GIL or only wait; "inline", in the
     event loop's own thread, for tests and debugging. `preload`: modules that all worker processes share.
+    `slots`: makes each worker, in place of what `executor` says. `threads`: makes what blocking calls run in, given how
+    many threads it should have at most, and their name.
     Leaving kills what still runs, and returns when every process and thread has ended.
     """
 
     def __init__(
         self,
         workers: int,
-        executor: Executor = "process",
+        executor: Kind = "process",
         segment_size: int = 16 * MIB,
         segment_count: int | None = None,
         *,
         preload: Sequence[str] = (),
+        slots: Callable[[], Slot] | None = None,
+        threads: Callable[[int, str], Executor] = ThreadPoolExecutor,
     ) -> None:
         if workers < 1:
             raise UsageError(f"workers must be at least 1, not {workers}")
@@ -76,7 +80,8 @@ class Pool:
         self.workers = workers
         self._executor = executor
         self._preload = tuple(preload)
-        self._background = Background(2 * workers + 2)
+        self._slots = slots or self._make_slot
+        self._background = Background(threads(2 * workers + 2, "asyncmr-pool"))
         self._shared = executor == "process" and SHAREABLE
         self.segments = Segments(
             workers + 1 if segment_count is None else segment_count,
@@ -142,7 +147,7 @@ class Pool:
         *,
         account: Account | None = None,
         timeout: float | None = None,
-        reply_limit: int = REPLY_LIMIT,
+        reply_limit: int | None = None,
     ) -> Session:
         """A session on `program.method(argument, feed)`; entering it waits for a free worker.
 
@@ -155,7 +160,7 @@ class Pool:
             pickle.dumps(argument, protocol=5),
             self._default_account if account is None else account,
             timeout,
-            reply_limit,
+            REPLY_LIMIT if reply_limit is None else reply_limit,
         )
 
     def stats(self) -> PoolStats:
@@ -250,7 +255,7 @@ class Pool:
         return ThreadSlot() if self._executor == "thread" else InlineSlot()
 
     def _start_one(self) -> None:
-        seat = Seat(self._make_slot())
+        seat = Seat(self._slots())
         self._starting.add(seat)
         self._background.run(seat.slot.start, partial(self._started, seat))
 
