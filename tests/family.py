@@ -60,6 +60,22 @@ def twice(key, values):
         yield key, -found
 
 
+class Mean:
+    """An aggregator whose accumulator is not its result."""
+
+    def zero(self):
+        return 0, 0
+
+    def add(self, acc, value):
+        return acc[0] + value, acc[1] + 1
+
+    def merge(self, left, right):
+        return left[0] + right[0], left[1] + right[1]
+
+    def finish(self, acc):
+        return acc[0] / acc[1]
+
+
 def by_length(key, partitions):
     return len(repr(key)) % partitions
 
@@ -70,6 +86,7 @@ JOBS = {
     "fold that does not commute": Job(mapper=sizes, fold=operator.add),
     "sum": Job(mapper=letters, aggregator=asyncmr.Sum()),
     "count": Job(mapper=tuples, aggregator=asyncmr.Count()),
+    "mean": Job(mapper=letters, aggregator=Mean()),
     "combiner": Job(mapper=letters, combiner=total, reducer=total),
     "values in order": Job(mapper=letters, reducer=listed),
     "several results": Job(mapper=tuples, reducer=twice),
@@ -84,6 +101,7 @@ JOBS = {
     "total order without values": Job(mapper=without_value, sort="total"),
     "total order of values in order": Job(mapper=letters, reducer=listed, sort="total"),
     "total order of a combiner": Job(mapper=letters, combiner=total, reducer=total, sort="total"),
+    "total order of an aggregator": Job(mapper=tuples, aggregator=Mean(), sort="total"),
     "total order of a fold": Job(mapper=tuples, fold=operator.add, sort="total"),
     "columns": Job(mapper=many_letters, fold=operator.add),
     "columns, in order": Job(mapper=many_letters, reducer=listed),

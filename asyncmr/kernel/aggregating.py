@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from asyncmr.aggregators import Count, Sum
@@ -82,8 +83,10 @@ class AggregateReduction:
 
     def _finished(self, keys: list[Any], table: Table) -> Iterator[Pair]:
         current = iter(keys)
+        finished = map(self._aggregator.finish, map(table.__getitem__, current))
         try:
-            yield from zip(keys, map(self._aggregator.finish, map(table.__getitem__, current)), strict=False)
+            # One more than there are keys, so that it is always the map that ends, and tells how.
+            yield from zip(chain(keys, (None,)), finished, strict=False)
         except GeneratorExit:
             raise
         except BaseException as error:
