@@ -2,10 +2,10 @@
 
 Describe a job with `Job`; run it with `collect`, `run` or `stream`, or on an `Engine` that many jobs share.
 
-The house, from the top down: `cli`; `api` (the public verbs); `engines` (where a job runs); `pipeline` (the way of
-the data: start reading at `pipeline/flow.py`); `connectors` (sources and sinks); `actors`, `workers` and
-`storage` (what a pipeline is made of, knowing nothing of MapReduce); `kernel` (pure functions on blocks); `jobs`
-and `aggregators` (ready-made); `job` and `report` (descriptions); `errors`.
+The house, from the top down: `cli`; `testing` (for test suites of jobs); `api` (the public verbs); `engines` (where
+a job runs); `pipeline` (the way of the data: start reading at `pipeline/flow.py`); `connectors` (sources and sinks);
+`actors`, `workers` and `storage` (what a pipeline is made of, knowing nothing of MapReduce); `kernel` (pure functions
+on blocks); `jobs` and `aggregators` (ready-made); `job` and `report` (descriptions); `errors`.
 
 Names are loaded on first use, because every worker process imports this package.
 """
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         MainGuardError,
         MapperError,
         MemoryBudgetError,
+        OperatorError,
         OutputError,
         PartitionerError,
         PoolStartError,
@@ -62,6 +63,7 @@ __all__ = [
     "MainGuardError",
     "MapperError",
     "MemoryBudgetError",
+    "OperatorError",
     "OutputError",
     "PairStream",
     "PartitionerError",

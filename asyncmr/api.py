@@ -42,6 +42,11 @@ class Engine:
     `backup_tasks`: a task that takes much longer than others of its size gets a rival on a worker that has nothing else
     to do, and whichever is done first counts. That helps where a processor is slow or taken by others, costs what the
     loser did, and runs user functions twice at the same time; the result is the same.
+    `verify`: the share of the keys, from 0 to 1, on which combiners, folds and aggregators are checked while jobs run:
+    some of a key's values are reduced again in other groupings, and in other orders where a job says
+    `commutative=True`. A job whose results would depend on how its work was cut fails with an OperatorError, which
+    holds the values. The same keys are looked at on any number of workers; the output is the same to the byte, and
+    counters do not count what runs again.
     `executor`: "process", "thread" (functions that release the GIL, or a debugger), or "inline" (in the event
     loop's own thread, which then stands still meanwhile). The results are the same to the byte.
     `hash_key`: 64 bits that make the hash of keys, and with it the order of output, private to a deployment.
@@ -63,6 +68,7 @@ class Engine:
         retries: int = 3,
         task_timeout: float | None = None,
         backup_tasks: bool = False,
+        verify: float = 0.0,
         spill_dir: Path | None = None,
         spill_compression: Literal["none", "lz4", "zstd"] = "none",
         executor: Literal["process", "thread", "inline"] = "process",
@@ -85,6 +91,7 @@ class Engine:
             retries=retries,
             task_timeout=task_timeout,
             backup_tasks=backup_tasks,
+            verify=verify,
             spill_dir=spill_dir,
             spill_compression=spill_compression,
             executor=executor,
@@ -119,7 +126,7 @@ class Engine:
         Raises:
             InputError: the source is missing or matches nothing.
             OutputError: `output` is not empty, or cannot be written.
-            UserCodeError: a function of the job raised.
+            UserCodeError: a function of the job raised, or `verify=` found that it gives two results.
             WorkerDied, TaskTimeout: the retries are used up.
         """
         from asyncmr.connectors.part_files import PartFiles

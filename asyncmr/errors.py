@@ -8,6 +8,8 @@ the output is not as it should be (`InputError`, `OutputError`), the user's own 
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AsyncMRError(Exception):
     """The root of every exception that asyncmr raises on purpose."""
@@ -83,6 +85,37 @@ class CombinerError(UserCodeError):
 
 class ReducerError(UserCodeError):
     """A reducer, fold or aggregator raised."""
+
+
+class OperatorError(UserCodeError, AssertionError):
+    """A combiner, reducer, fold or aggregator gives two results for the same values.
+
+    Raised where somebody looks for that: by `asyncmr.testing.check_reducer`, and by `Engine(verify=...)`, with `job`
+    and `stage`. An AssertionError too, so that test runners show it as a failure.
+
+    `law`: which one it breaks: "associative", "commutative", "repeatable", "keeps its key",
+    "leaves its values alone" or "neutral zero".
+    `key`, `values`: the beginning of the `repr` of the key, and of each value, in order. `groupings`: two ways to
+    reduce these values, where what is combined first is in parentheses. `results`: what came of the one and the other.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        law: str = "",
+        key: str = "",
+        values: tuple[str, ...] = (),
+        groupings: tuple[str, str] = ("", ""),
+        results: tuple[str, str] = ("", ""),
+        **where: Any,
+    ) -> None:
+        super().__init__(message, **where)
+        self.law = law
+        self.key = key
+        self.values = values
+        self.groupings = groupings
+        self.results = results
 
 
 class PartitionerError(UserCodeError):

@@ -59,6 +59,7 @@ class Step:
     partitions: int | None
     partitioner: Partitioner | None
     sort: bool | Literal["total"]
+    commutative: bool
 
     @property
     def reduces(self) -> bool:
@@ -96,6 +97,8 @@ class Job:
     `partitioner(key, partitions)` gives a key's part; by default parts are ranges of the key's hash.
     `sort`: True for keys in order within each part, "total" for keys in order through all parts, so that the parts,
     one behind the other, are sorted. Without it keys come in the order of their hash.
+    `commutative`: that the order of a key's values does not matter to what reduces them, which `Engine(verify=...)` and
+    `asyncmr.testing.check_reducer` then check as well. The values come in input order all the same.
     `name`: what reports and errors call the job.
 
     With `partitions`, `partitioner` or `sort`, and nothing that reduces, all pairs of the mapper pass, those of
@@ -119,6 +122,7 @@ class Job:
     partitions: int | None = None
     partitioner: Partitioner | None = None
     sort: bool | Literal["total"] = False
+    commutative: bool = False
     name: str = ""
     before: Job | None = None
 
@@ -132,6 +136,10 @@ class Job:
         if self.combiner is not None and self.reducer is None:
             raise UsageError(
                 "a combiner needs a reducer; with fold or aggregator leave it out, they combine by themselves"
+            )
+        if self.commutative and not ways:
+            raise UsageError(
+                "commutative=True is said of a reducer, fold or aggregator, and this Job has none; leave it out"
             )
         if self.sort not in (False, True, "total"):
             raise UsageError(f'sort={self.sort!r} is none of False, True and "total"')
@@ -192,6 +200,7 @@ class Job:
             partitions=self.partitions,
             partitioner=self.partitioner,
             sort=self.sort,
+            commutative=self.commutative,
         )
         return (*earlier, step)
 

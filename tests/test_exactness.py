@@ -39,15 +39,18 @@ async def collected(job, records, *, per_task=None, **engine):
     workers=st.integers(1, 3),
     partitions=st.integers(1, 9),
     executor=st.sampled_from(["inline", "thread"]),
+    verify=st.sampled_from([0.0, 0.3, 1.0]),
 )
 @settings(max_examples=25, deadline=None)
 async def test_every_way_to_run_gives_the_oracles_pairs(
-    name, records, limits, per_task, workers, partitions, executor
+    name, records, limits, per_task, workers, partitions, executor, verify
 ):
     job = JOBS[name]
     if job.steps[-1].shuffles:
         job = job.replace(partitions=partitions)
-    got = await collected(job, records, per_task=per_task, workers=workers, executor=executor, limits=limits)
+    got = await collected(
+        job, records, per_task=per_task, workers=workers, executor=executor, limits=limits, verify=verify
+    )
     plain = await collected(job, records, workers=1, executor="inline")
     assert sorted(got, key=repr) == sorted(oracle(job, records), key=repr)
     assert got == plain

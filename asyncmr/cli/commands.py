@@ -136,6 +136,12 @@ def commands() -> None:
     help="Give slow tasks a rival on an idle worker; the first to finish counts.",
 )
 @click.option(
+    "--verify",
+    metavar="SHARE",
+    type=click.FloatRange(min=0, max=1),
+    help="Check combiners, folds and aggregators on this share of the keys, such as 0.01.",
+)
+@click.option(
     "--report",
     "report_file",
     metavar="FILE",

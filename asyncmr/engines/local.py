@@ -54,6 +54,7 @@ class LocalEngine:
         retries: int = 3,
         task_timeout: float | None = None,
         backup_tasks: bool = False,
+        verify: float = 0.0,
         spill_dir: str | os.PathLike[str] | None = None,
         spill_compression: Compression = "none",
         executor: Executor = "process",
@@ -75,6 +76,9 @@ class LocalEngine:
             )
         self.memory = default_memory() if memory is None else _size(memory)
         self._limits = limits or _limits(self.memory, self.workers, default=memory is None)
+        if not 0 <= verify <= 1:
+            raise UsageError(f"verify={verify} is no share of the keys; give 0 (none) to 1 (all), 0.01 say")
+        self._verify = verify
         self._tolerance = Tolerance(retries, task_timeout, backup_tasks)
         self._spill_dir = None if spill_dir is None else os.fspath(spill_dir)
         self._codec = codec_of(spill_compression)
@@ -150,6 +154,7 @@ class LocalEngine:
                 self._hasher,
                 self._tolerance,
                 self._programs,
+                self._verify,
             )
             flow = Flow(job, source, sink, resources)
             if progress is None:

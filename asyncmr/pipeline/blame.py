@@ -12,6 +12,7 @@ from asyncmr.errors import (
     InputError,
     KeyTypeError,
     MapperError,
+    OperatorError,
     PartitionerError,
     ReducerError,
     RemoteTraceback,
@@ -26,6 +27,7 @@ _ROLES: dict[str, type[UserCodeError]] = {
     "reducer": ReducerError,
     "fold": ReducerError,
     "aggregator": ReducerError,
+    "operator": OperatorError,
     "partitioner": PartitionerError,
 }
 
@@ -62,21 +64,21 @@ async def blamed(
             "address space if it has one (ulimit -v)"
         )
     kind = _ROLES.get(facts.get("role", ""), UserCodeError)
-    return _with_traceback(
-        kind(
-            "\n".join(lines),
-            job=job,
-            stage=stage,
-            exception=error.type_name,
-            path=first.path,
-            line=first.line,
-            record=first.record,
-            last_line=last.line if last.path == first.path else None,
-            last_record=last.record,
-            excerpt=excerpt,
-        ),
-        error,
+    raised = kind(
+        "\n".join(lines),
+        job=job,
+        stage=stage,
+        exception=error.type_name,
+        path=first.path,
+        line=first.line,
+        record=first.record,
+        last_line=last.line if last.path == first.path else None,
+        last_record=last.record,
+        excerpt=excerpt,
+        **facts.get("attributes", {}),
     )
+    # The traceback of a look at an operator is ours alone.
+    return raised if kind is OperatorError else _with_traceback(raised, error)
 
 
 class _Place(NamedTuple):

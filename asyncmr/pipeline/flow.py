@@ -69,7 +69,7 @@ _SPLITS, _RUNS, _PARTS = 2, 256, 8
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What an engine lends to a job."""
+    """What an engine lends to a job. `verify`: the share of the keys on which its operators are checked."""
 
     pool: Pool
     disk: Disk
@@ -79,6 +79,7 @@ class Resources:
     hasher: KeyHasher
     tolerance: Tolerance
     programs: Programs
+    verify: float = 0.0
 
 
 class Flow:
@@ -182,7 +183,7 @@ class _StepFlow:
         self._small = resources.limits.is_small(info)
         self._total_order = step.total_order
         self._prefix = prefix
-        reduction = reduction_of(step)
+        reduction = reduction_of(step, resources.verify)
         self._partitions = step.partitions or resources.limits.partitions(info.bytes)
         limits = resources.limits
         in_order = step.sort is True

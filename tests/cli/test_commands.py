@@ -78,6 +78,15 @@ def test_with_output_part_files_and_success_are_written() -> None:
     assert Path("out/_SUCCESS").exists()
 
 
+def test_verify_shows_the_counterexample() -> None:
+    job = _write_job("yield 'key', 1", "job = asyncmr.Job(mapper=mapper, fold=lambda a, b: a - b)\n")
+    Path("three.txt").write_text("x\nx\nx\n")
+    assert _asyncmr("run", job, "three.txt").stdout == "key\t-1\n"
+    done = _asyncmr("run", job, "three.txt", "--verify", "1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("  key: 'key'\n  1, 1, 1 -> -1\n  1, (1, 1) -> 1\n")
+
+
 def test_standard_output_is_escaped_as_part_files_are() -> None:
     job = _write_job(r"yield 'a\tb', 'c\nd\\'")
     Path("one.txt").write_text("x\n")

@@ -17,6 +17,8 @@ from tests.engine.word_count import COUNT, WORDS, source, words
         ({"executor": "fiber"}, "executor='fiber'"),
         ({"retries": -1}, "retries=-1"),
         ({"task_timeout": 0}, "task_timeout=0"),
+        ({"verify": 1.5}, "verify=1.5"),
+        ({"verify": -0.1}, "verify=-0.1"),
         ({"spill_compression": "gzip"}, "spill_compression='gzip'"),
         ({"memory": "much"}, "much"),
         ({"memory": -1}, "-1"),

@@ -45,6 +45,7 @@ folded: Job = Job(mapper=words, fold=operator.add)
 summed: Job = Job(mapper=words, aggregator=asyncmr.Sum())
 in_batches: Job = Job(mapper=counted, fold=operator.add).then(Job(mapper=asyncmr.batch(split)))
 in_order: Job = Job(mapper=words, sort="total")
+unordered: Job = Job(mapper=words, fold=operator.add, commutative=True)
 only_mapped: Job = Job(mapper=lambda key, line: [(key, line)])
 chained: Job = classic.then(folded).replace(partitions=2)
 

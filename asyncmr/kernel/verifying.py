@@ -1,0 +1,162 @@
+"""Verifying: a reduction that behaves as another does, and looks for counterexamples to it on the way.
+
+A share of the keys, chosen by their hash, is looked at: the same keys in every task, on any number of workers.
+Their values are put aside as bytes before the reduction gets them, so that it may change what it is given, and are
+reduced in other groupings. What the reduction makes is not touched.
+
+Where a table keeps all values of a key they are looked at when the table is combined or reduced. Where it folds them
+at once they are put aside as they come: so that this costs little, only for the pairs that come first in a task,
+whatever is folded later being looked at again as partials. What is put aside of one table is bounded in keys, in values
+for a key, and in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import chain, islice
+from typing import Any
+
+from asyncmr.errors import KeyTypeError
+from asyncmr.job import Columns, Pair, Reduction
+from asyncmr.kernel.blocks import Slice
+from asyncmr.kernel.counterexamples import Kept
+from asyncmr.kernel.examining import Examiner
+from asyncmr.kernel.failures import UserFailure
+from asyncmr.kernel.hashing import KeyHasher
+from asyncmr.kernel.operators import AggregateOperator, Operator, Partial
+from asyncmr.kernel.tables import Table, stream_merged
+from asyncmr.kernel.watching import MOST_KEYS, MOST_VALUES, Watched, WatchedTable, all_kept
+
+# Not the one that divides keys into partitions: there should be chosen ones in each of these.
+_CHOOSER = KeyHasher(0x766572696679)
+
+
+class _Choice:
+    """Which keys are looked at, and how."""
+
+    def __init__(self, operator: Operator, share: float, *, commutative: bool) -> None:
+        self._examiner = Examiner(operator, commutative=commutative)
+        self._below = int(share * 2**64)
+        self.operator = operator
+
+    def chosen(self, keys: list[Any]) -> Iterator[tuple[int, Any]]:
+        """The keys to look at, with their positions; none if there is one that is no key: what divides them says so."""
+        hashes: list[int] = []
+        with suppress(KeyTypeError):
+            hashes = _CHOOSER.hashes(keys)
+        return ((at, keys[at]) for at, hashed in enumerate(hashes) if hashed < self._below)
+
+    def examine(self, key: Any, values: list[Kept]) -> None:
+        """Raises a `UserFailure` if these values of a key are a counterexample."""
+        found = self._examiner.smallest(key, values) if len(values) > 1 else None
+        # Of a combiner that does not keep its key the reduction itself tells.
+        if found is not None and found.law != "keeps its key":
+            raise UserFailure("operator", str(found), excerpt=found.key, attributes=found.facts())
+
+
+class _Verifying:
+    """What verifying reductions have in common: all that they leave to the other one."""
+
+    def __init__(self, reduction: Reduction, operator: Operator, share: float, *, commutative: bool) -> None:
+        self._reduction = reduction
+        self._choice = _Choice(operator, share, commutative=commutative)
+        self.combines = reduction.combines
+        self.folds = reduction.folds
+        self.finishes = reduction.finishes
+        self.passes = reduction.passes
+
+    def snapshot(self, table: Table) -> tuple[list[Any], list[Any], list[int] | None]:
+        return self._reduction.snapshot(table)
+
+
+class VerifyingGroups(_Verifying):
+    """For a table that keeps all values of a key."""
+
+    def table(self) -> Table:
+        return self._reduction.table()  # type: ignore[no-any-return]
+
+    def absorb(self, table: Table, pairs: list[Pair]) -> None:
+        self._reduction.absorb(table, pairs)
+
+    def absorb_columns(self, table: Table, columns: Columns) -> None:
+        self._reduction.absorb_columns(table, columns)
+
+    def gather(self, table: Table, run: Columns) -> None:
+        self._reduction.gather(table, run)
+
+    def partials(self, table: Table) -> tuple[list[Any], list[Any], list[int] | None]:
+        if self.combines:
+            self._examine(list(table), table)
+        return self._reduction.partials(table)
+
+    def condense(self, table: Table) -> None:
+        self._examine(list(table), table)
+        self._reduction.condense(table)
+
+    def results(self, keys: list[Any], table: Table) -> Iterator[Pair]:
+        self._examine(keys, table)
+        return self._reduction.results(keys, table)
+
+    def stream(self, runs: Iterator[Slice]) -> Iterator[Pair]:
+        first = next(runs)
+        table = self._reduction.table()
+        self._reduction.gather(table, first)
+        self._examine(list(table), table)
+        return self._reduction.stream(chain([first], runs))
+
+    def _examine(self, keys: list[Any], table: Table) -> None:
+        several = [key for key in keys if len(table[key]) > 1]
+        for _, key in islice(self._choice.chosen(several), MOST_KEYS):
+            self._choice.examine(key, list(all_kept(table[key][:MOST_VALUES])))
+
+
+class VerifyingFolds(_Verifying):
+    """For a table that keeps one accumulator for a key."""
+
+    def __init__(self, reduction: Reduction, operator: Operator, share: float, *, commutative: bool) -> None:
+        super().__init__(reduction, operator, share, commutative=commutative)
+        self._wraps = isinstance(operator, AggregateOperator)
+
+    def table(self) -> WatchedTable:
+        return WatchedTable(Watched())
+
+    def absorb(self, table: WatchedTable, pairs: list[Pair]) -> None:
+        if table.watched.room > 0:
+            keys: list[Any] = []
+            with suppress(TypeError, ValueError):  # what is no pair is told by what absorbs it
+                keys = [key for key, _ in pairs]
+            self._watch(table.watched, keys, lambda at: pairs[at][1])
+        self._reduction.absorb(table, pairs)
+
+    def absorb_columns(self, table: WatchedTable, columns: Columns) -> None:
+        if table.watched.room > 0:
+            self._watch(table.watched, columns.keys, columns.values.__getitem__)
+        self._reduction.absorb_columns(table, columns)
+
+    def gather(self, table: WatchedTable, run: Columns) -> None:
+        if table.watched.room > 0:
+            values = run.values
+            wrap = self._wraps
+            self._watch(table.watched, run.keys, lambda at: Partial(values[at]) if wrap else values[at])
+        self._reduction.gather(table, run)
+
+    def partials(self, table: Table) -> tuple[list[Any], list[Any], list[int] | None]:
+        return self._reduction.partials(table)
+
+    def condense(self, table: Table) -> None:
+        self._reduction.condense(table)
+
+    def results(self, keys: list[Any], table: Table) -> Iterator[Pair]:
+        return self._reduction.results(keys, table)
+
+    def stream(self, runs: Iterator[Slice]) -> Iterator[Pair]:
+        return stream_merged(self, runs)
+
+    def _watch(self, watched: Watched, keys: list[Any], value_at: Callable[[int], Any]) -> None:
+        """Puts aside what there is of chosen keys, and looks at it when there is enough."""
+        keys = keys[: watched.room]
+        watched.room -= len(keys)
+        for at, key in self._choice.chosen(keys):
+            if (values := watched.add(key, value_at(at))) is not None:
+                self._choice.examine(key, values)
