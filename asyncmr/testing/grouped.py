@@ -1,0 +1,88 @@
+"""What the steps of a job make of some records: the values of each key that their reducers meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from asyncmr.batches import batch_kind
+from asyncmr.counters import counting
+from asyncmr.job import Job, Pair, Step
+from asyncmr.kernel.batching import Batching, mapper_for
+from asyncmr.kernel.blocks import encode_pairs
+from asyncmr.kernel.counterexamples import Kept
+from asyncmr.kernel.decoding import PairBlocks
+from asyncmr.kernel.failures import check_keys, check_pairs
+from asyncmr.kernel.mapping import Mapping
+from asyncmr.kernel.operators import AggregateOperator, GroupOperator, Operator, Partial, operator_of
+from asyncmr.kernel.outlets import ColumnBatch, Item
+from asyncmr.testing.generated import Group
+
+
+def grouped(job: Job, records: list[Any]) -> Iterator[tuple[int, Step, list[Group]]]:
+    """Each step that reduces, by number from 0, and the groups that it gets when the job runs over these records."""
+    keys, values = [None] * len(records), records
+    for number, step in enumerate(job.steps):
+        operator = operator_of(step)
+        mapped = _Mapped(wraps=isinstance(operator, AggregateOperator))
+        with counting({}):
+            _map(step, number, keys, values, mapped)
+        if operator is None:
+            keys, values = mapped.keys, mapped.values
+            continue
+        groups = mapped.groups()
+        yield number, step, groups
+        pairs = list(chain.from_iterable(_pairs_of(operator, group) for group in groups))
+        keys, values = [key for key, _ in pairs], [value for _, value in pairs]
+
+
+def result_of(operator: Operator, group: Group) -> Any:
+    """What a group is reduced to, all at once."""
+    with counting({}):
+        return operator.result(group.key, [value.copy() for value in group.values])
+
+
+def _pairs_of(operator: Operator, group: Group) -> list[Pair]:
+    result = result_of(operator, group)
+    return result if isinstance(operator, GroupOperator) else [(group.key, result)]
+
+
+def _map(step: Step, number: int, keys: list[Any], values: list[Any], outlet: _Mapped) -> None:
+    decoder = PairBlocks(keyed=number > 0)
+    mapper = mapper_for(step.mapper, decoder)
+    data = memoryview(encode_pairs(keys, values))
+    work = Mapping if batch_kind(mapper) is None else Batching
+    mapping: Mapping | Batching = work(mapper, decoder, data, 0, len(values))
+    for _ in mapping.into(outlet):
+        pass
+
+
+class _Mapped:
+    """An outlet that keeps all pairs. `wraps`: what is a partial is told from values."""
+
+    def __init__(self, *, wraps: bool) -> None:
+        self.keys: list[Any] = []
+        self.values: list[Any] = []
+        self._wraps = wraps
+
+    def add(self, batch: list[Pair]) -> Iterator[Item]:
+        """Takes a batch of pairs."""
+        check_pairs("mapper", "the mapper", batch)
+        self.keys += [key for key, _ in batch]
+        self.values += [value for _, value in batch]
+        return iter(())
+
+    def add_columns(self, batch: ColumnBatch) -> Iterator[Item]:
+        """Takes a batch of columns."""
+        self.keys += batch.keys
+        self.values += map(Partial, batch.values) if batch.partial and self._wraps else batch.values
+        return iter(())
+
+    def groups(self) -> list[Group]:
+        """The values of each key, keys in the order in which they came."""
+        check_keys(self.keys)
+        found: dict[Any, Group] = {}
+        for key, value in zip(self.keys, self.values, strict=True):
+            found.setdefault(key, Group(key, [])).values.append(Kept.even_if_unpicklable(value))
+        return list(found.values())
