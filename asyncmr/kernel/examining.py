@@ -105,8 +105,8 @@ class _Trial:
         self._operator = operator
         self._key = key
         self._values = values
-        self._scale = magnitude(map(_bare, self._copies()))
         self._tolerance = tolerance
+        self._scale: float | None = None
 
     def result(self, order: Iterable[int], grouping: Grouping, *, finished: bool = True) -> Any:
         """What the key gets if its values come in this order, and meet in this grouping."""
@@ -181,6 +181,10 @@ class _Trial:
         return [value.copy() for value in self._values]
 
     def _alike(self, first: Any, second: Any) -> bool:
+        if _exactly(first, second):
+            return True
+        if self._scale is None:
+            self._scale = magnitude(map(_bare, self._copies()))
         return alike(first, second, scale=self._scale, tolerance=self._tolerance)
 
 

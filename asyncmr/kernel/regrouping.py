@@ -7,6 +7,7 @@ A grouping is a tree: a sequence whose members are positions of values, and grou
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import combinations, islice
 from typing import Any, TypeAlias
 
@@ -19,7 +20,8 @@ _MOST_THIRDS = 20
 Grouping: TypeAlias = "tuple[int | Grouping, ...]"
 
 
-def groupings(count: int, *, converts: bool, thorough: bool = False) -> list[Grouping]:
+@lru_cache(maxsize=128)
+def groupings(count: int, *, converts: bool, thorough: bool = False) -> tuple[Grouping, ...]:
     """Ways to group `count` values that stay in order, other than all at once.
 
     The few that show the most, or, if `thorough`, some dozens. Unless the operator `converts` values, to combine one
@@ -37,7 +39,7 @@ def groupings(count: int, *, converts: bool, thorough: bool = False) -> list[Gro
         found += [((flat,),), *_halves_of(flat), *_thirds_of(flat)]
     if thorough and 2 < count <= _DEEPEST:
         found += [_mirrored(_leaning_right(flat), count - 1), _balanced(flat)]
-    return list(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found))
 
 
 def _halves_of(flat: tuple[int, ...]) -> Iterator[Grouping]:

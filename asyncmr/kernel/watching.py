@@ -10,23 +10,27 @@ from asyncmr.kernel.counterexamples import Kept
 from asyncmr.kernel.footprint import estimate_bytes
 
 # Of one key, so many values, of so many bytes each.
-MOST_VALUES = 12
+MOST_VALUES = 8
 _VALUE_BYTES = 64 << 10
-# Of one table, so many keys, of so many bytes together; and the pairs among which they are looked for.
+# Of one table, so many keys, of so many bytes together.
 MOST_KEYS = 256
 _TABLE_BYTES = 2 << 20
-WINDOW = 1 << 16
+# Keys are chosen among the first of a table. A hash costs several times a look whether a key was chosen.
+CANDIDATES = 1 << 12
+WINDOW = 1 << 15
 # Values that come one by one are looked at when there are so many of them.
-_LOOKS = frozenset({2, 3, 6, MOST_VALUES})
+_LOOKS = frozenset({2, 3, MOST_VALUES})
 
 
 class Watched:
-    """What is put aside beside a table. `room`: the pairs that are still looked at."""
+    """What is put aside beside a table. `room`: the pairs that are still looked at, of which the first `candidates`
+    are hashed."""
 
-    __slots__ = ("_bytes", "keys", "room")
+    __slots__ = ("_bytes", "candidates", "keys", "room")
 
     def __init__(self) -> None:
         self.keys: dict[Any, list[Kept]] = {}
+        self.candidates = CANDIDATES
         self.room = WINDOW
         self._bytes = 0
 
@@ -53,19 +57,9 @@ class Watched:
         values.clear()
 
 
-class WatchedTable(dict[Any, Any]):
-    """A table, and beside it what is put aside of what goes in."""
-
-    __slots__ = ("watched",)
-
-    def __init__(self, watched: Watched) -> None:
-        super().__init__()
-        self.watched = watched
-
-
 def _kept(value: Any) -> Kept | None:
     """A value put aside; None if it is too large, or cannot be: then the job says so when it moves it."""
-    if estimate_bytes([value]) > _VALUE_BYTES:
+    if estimate_bytes([value]) > _VALUE_BYTES:  # before it is pickled, which may cost far more
         return None
     with suppress(Exception):
         kept = Kept.of(value)

@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from hypothesis import strategies as st
+
 import asyncmr
 from asyncmr import Engine, Job
 from asyncmr.report import Progress, Report
+from asyncmr.testing import check_reducer
 
 
 def words(_key: None, line: str) -> Iterator[tuple[str, int]]:
@@ -48,6 +51,13 @@ in_order: Job = Job(mapper=words, sort="total")
 unordered: Job = Job(mapper=words, fold=operator.add, commutative=True)
 only_mapped: Job = Job(mapper=lambda key, line: [(key, line)])
 chained: Job = classic.then(folded).replace(partitions=2)
+
+
+def in_a_test() -> None:
+    check_reducer(classic, [1, 2, 3])
+    check_reducer(chained, records=["to be", "or not to be"])
+    check_reducer(fold=operator.add, examples={"a": [1.0, 2.0], "b": []}, commutative=True, tolerance=1e-9)
+    check_reducer(aggregator=asyncmr.Sum(), strategy=st.integers(), groups=50, seed=1)
 
 
 async def at_once() -> None:
