@@ -77,13 +77,13 @@ def leaves_nothing_open(temporary_folder: Path) -> Iterator[None]:
 
     Set up before the event loop and the test's own fixtures, so that it looks when they are closed.
     """
-    before = _open_things().keys()
+    before = open_things().keys()
     yield
-    if not _open_things().keys() - before:
+    if not open_things().keys() - before:
         return
     gc.collect()  # a descriptor may hang on a reference cycle; collected, its own ResourceWarning names it
     deadline = time.monotonic() + GRACE_SECONDS
-    while left := {thing: text for thing, text in _open_things().items() if thing not in before}:
+    while left := {thing: text for thing, text in open_things().items() if thing not in before}:
         if time.monotonic() > deadline:
             pytest.fail(
                 "the test left behind:\n" + "\n".join(f"  {text}" for text in left.values()), pytrace=False
@@ -156,7 +156,7 @@ class LoopWatch:
             ticked = now
 
 
-def _open_things() -> dict[object, str]:
+def open_things() -> dict[object, str]:
     """What is open now: what identifies it, and how to call it in a message."""
     return {**_descriptors(), **_threads(), **_processes(), **_files(), **_mappings()}
 

@@ -1,0 +1,347 @@
+"""One long-lived engine under attack: jobs side by side, faults that are injected, and what must hold after."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import signal
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import asyncmr
+from asyncmr import Engine, InputError, Job, OutputError, StorageError
+from asyncmr.connectors.text import TextFiles
+from asyncmr.errors import AsyncMRError, CorruptRunError
+from asyncmr.storage import spill
+from tests.engine.at_rest import is_at_rest
+from tests.engine.faulty import retries
+from tests.engine.trail import Trail
+from tests.storage.faulty_io import Call, FaultyIO, error, faulty_io
+from tests.torture.jobs import HARMS, LIMITS, SHAPES, Harm, Pairs, as_text, expected, hurt, records, the_one
+from tests.torture.tally import Tally
+
+RETRIES = 8
+TASK_SECONDS = 2.0  # a task of a few milliseconds that takes longer was stopped, or hangs
+CANCEL_SECONDS = 3.0  # what a cancellation may take on a busy machine; the promise is one
+JOB_SECONDS = 90.0  # what is not over by then hangs
+
+DISK_ERRORS = (InputError, OutputError, StorageError)
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT)
+
+
+@dataclass(eq=False)
+class Running:
+    """One job under way. `gate` lets a reader of its stream go on; `bruised`: the disk failed while it ran."""
+
+    name: str
+    task: asyncio.Task[Any]
+    harm: Harm
+    gate: asyncio.Event
+    expects: Pairs
+    counters: dict[str, dict[str, int]]
+    bruised: bool = False
+
+
+@dataclass
+class Arena:
+    """Where it happens. Its methods are for one loop; `open` and `close` are called once."""
+
+    folder: Path
+    faulty: FaultyIO
+    tally: Tally
+    options: dict[str, Any] = field(default_factory=dict)
+    running: list[Running] = field(default_factory=list)
+    started: int = 0
+    seen: int = 0
+    fired: int = 0
+    failed_by_disk: int = 0
+    story: deque[str] = field(default_factory=partial(deque, maxlen=40))
+    failure: BaseException | None = None
+
+    async def open(self) -> None:
+        (self.folder / "spill").mkdir()
+        self.trail = Trail(self.folder.parent / f"{self.folder.name}-trail")  # not on the disk that fails
+        options = {"workers": 2, "retries": RETRIES, "task_timeout": TASK_SECONDS} | self.options
+        self.engine = Engine(limits=LIMITS, spill_dir=self.folder / "spill", **options)
+        await self.engine.__aenter__()
+
+    async def close(self) -> None:
+        self.faulty.heal()
+        for running in self.running:  # some are left if something went wrong
+            running.task.cancel()
+        await asyncio.wait(
+            [running.task for running in self.running] or [asyncio.ensure_future(asyncio.sleep(0))]
+        )
+        await self.engine.__aexit__(None, None, None)
+        self.tally.leftovers += map(str, (self.folder / "spill").iterdir())
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """One step of the story. After one that failed every other fails as well."""
+        if self.failure is not None:
+            raise self.failure
+        self.story.append(what)
+        try:
+            yield
+        except BaseException as failure:
+            self.failure = failure
+            raise
+
+    # What happens to jobs.
+
+    async def start(
+        self, shape: str, way: str, source: str, seed: int, per_task: int, harm: str, turns: int
+    ) -> None:
+        """Starts a job. `way`: collect, run, or stream, read at once or only when `read` says so."""
+        expects = await expected(shape, seed)
+        name = f"job{self.started}"
+        self.started += 1
+        job = hurt(SHAPES[shape], self.trail, name, the_one(seed), HARMS[harm], turns).replace(name=name)
+        gate = asyncio.Event()
+        if way != "slow stream":
+            gate.set()
+        work = self._work(job, name, way, self._source(source, name, seed, per_task), gate)
+        counters = {"torture": {"mapped": len(records(seed))}}
+        running = Running(name, asyncio.create_task(work), HARMS[harm], gate, expects, counters)
+        self.running.append(running)
+        self.tally.jobs += 1
+        if harm != "none":
+            running.task.add_done_callback(partial(self._count_harm, harm, name))
+        await asyncio.sleep(0)
+
+    def _count_harm(self, harm: str, name: str, _task: object) -> None:
+        if not HARMS[harm].once or os.path.exists(f"{self.trail._folder}/first-{name}"):
+            self.tally.faults[f"job {harm}"] += 1
+
+    def _source(self, kind: str, name: str, seed: int, per_task: int) -> asyncmr.Source:
+        words = list(records(seed))
+        if kind == "memory":
+            return asyncmr.records(words, records_per_task=per_task)
+        path = self.folder / f"{name}.txt"
+        path.write_text("".join(f"{word}\n" for word in words))
+        return TextFiles(path, split_bytes=10 * per_task)
+
+    async def _work(
+        self, job: Job, name: str, way: str, source: asyncmr.Source, gate: asyncio.Event
+    ) -> tuple[Any, asyncmr.Report]:
+        if way == "collect":
+            result = await self.engine.collect(job, source)
+            return list(result), result.report
+        if way == "run":
+            out = self.folder / f"{name}-out"
+            try:
+                report = await self.engine.run(job, source, out)
+                assert os.path.exists(out / "_SUCCESS")
+                return b"".join(path.read_bytes() for path in sorted(out.glob("part-*"))), report
+            except BaseException:
+                assert not out.exists(), f"{out} is there, although its job failed"
+                raise
+            finally:
+                shutil.rmtree(out, ignore_errors=True)
+        async with self.engine.stream(job, source) as pairs:
+            await gate.wait()
+            found = [pair async for pair in pairs]
+        return found, pairs.report
+
+    async def cancel(self, which: int) -> None:
+        """Cancels a job, which must be over soon."""
+        if not self.running:
+            return
+        running = self.running[which % len(self.running)]
+        if not running.task.cancel():
+            return
+        self.tally.faults["cancelled job"] += 1
+        done, _ = await asyncio.wait([running.task], timeout=CANCEL_SECONDS)
+        if not done:
+            self.tally.hangs.append(f"{running.name} (cancelled)")
+            raise AssertionError(f"{running.name} was not over {CANCEL_SECONDS:g} s after it was cancelled")
+
+    async def read(self, which: int) -> None:
+        """Lets a slow reader go on."""
+        waiting = [running for running in self.running if not running.gate.is_set()]
+        if waiting:
+            waiting[which % len(waiting)].gate.set()
+            await asyncio.sleep(0)
+
+    # What happens to workers.
+
+    async def kill(self, which: int, signum: int) -> None:
+        """Sends a worker a signal that ends it."""
+        await self.progress()
+        if self._send(which, signum):
+            self.tally.faults[f"worker {signal.Signals(signum).name}"] += 1
+
+    async def stop(self, which: int, ended_by: int | None) -> None:
+        """Stops a worker; later it goes on, is killed, or (None) is left to the timeout."""
+        await self.progress()
+        pid = self._send(which, signal.SIGSTOP)
+        if pid is None:
+            return
+        self.tally.faults["worker stopped"] += 1
+        await self.progress(turns=20)
+        if ended_by is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, ended_by)
+
+    def _send(self, which: int, signum: int) -> int | None:
+        pids = sorted(self.engine._backend._pool.pids())
+        if not pids:
+            return None
+        pid = pids[which % len(pids)]
+        try:
+            os.kill(pid, signum)
+        except ProcessLookupError:
+            return None
+        return pid
+
+    async def progress(self, turns: int = 10_000) -> None:
+        """Waits until a mapper has left a mark since the last call, unless no job is under way."""
+        while turns and any(not running.task.done() for running in self.running):
+            marks = self.trail.marks()
+            if marks != self.seen:
+                self.seen = marks
+                return
+            if all(not running.gate.is_set() for running in self.running):
+                return  # they wait for their readers
+            turns -= 1
+            await asyncio.sleep(0.001)
+
+    # What happens to the disk.
+
+    async def break_disk(self, kind: str, after: int) -> None:
+        """Lets a call of a kind fail, once: the first one after so many. "corrupt" flips a bit of what is read."""
+        self.faulty.hook = partial(self._fail, kind, [after])
+        await self.progress()
+
+    async def shorten(self, most: int) -> None:
+        """Lets reads and writes move no more than so many bytes at a time, till the disk breaks or heals."""
+        self.faulty.hook = partial(self._shorten, most, [])
+        await self.progress()
+
+    def _shorten(self, most: int, shortened: list[Call], call: Call) -> int | None:
+        if call.kind not in ("read", "write") or call.size <= most:
+            return None
+        if not shortened:
+            self.tally.faults["disk: short reads and writes"] += 1
+            shortened.append(call)
+        return most
+
+    def _fail(self, kind: str, left: list[int], call: Call) -> None:
+        spilled = call.path.endswith(".spill")
+        if kind == "corrupt" and not (call.kind == "read" and spilled):
+            return
+        if kind != "corrupt" and call.kind != kind:
+            return
+        if kind == "open" and os.path.isdir(call.path):
+            return  # a folder that is being removed: what it holds would stay
+        left[0] -= 1
+        if left[0] != -1:
+            return
+        self.fired += 1
+        self.tally.faults[f"disk: {kind}"] += 1
+        for running in self.running:
+            running.bruised = running.bruised or not running.task.done()
+        if kind == "corrupt":
+            _flip(call)
+            return
+        raise error({"write": errno.ENOSPC, "open": errno.EMFILE}.get(kind, errno.EIO), call)
+
+    # What must hold.
+
+    def check(self) -> None:
+        """After every step: the pool is whole, the budget in order, and every job that is over as it must be."""
+        pool, budget = self.engine._backend._pool.stats(), self.engine._backend._budget.stats()
+        assert pool.idle + pool.busy + pool.starting == pool.workers, pool
+        assert budget.held >= 0, budget
+        assert 0 <= budget.leased <= budget.total, budget
+        for running in [running for running in self.running if running.task.done()]:
+            self.running.remove(running)
+            self._judge(running)
+
+    def _judge(self, running: Running) -> None:
+        if running.task.cancelled():
+            self.tally.cancelled += 1
+            return
+        failure = running.task.exception()
+        if failure is None:
+            found, report = running.task.result()
+            wanted = as_text(running.expects) if isinstance(found, bytes) else running.expects
+            assert found == wanted, f"{running.name}: a wrong result"
+            assert running.harm.error is None, f"{running.name}: no error, although it must fail"
+            assert report.counters == running.counters, f"{running.name}: {report.counters}"
+            self.tally.exact += 1
+            self.tally.retries += retries(report)
+            return
+        if not isinstance(failure, AsyncMRError):
+            raise failure
+        kind = type(failure)
+        self.tally.errors[kind.__name__] += 1
+        if running.harm.error is not None and kind is running.harm.error:
+            assert running.name in str(failure)
+            assert "stage" in str(failure)
+            return
+        assert isinstance(failure, DISK_ERRORS), failure
+        assert running.bruised, failure
+        assert str(self.folder) in str(failure)
+        assert "corrupt" not in str(failure) or isinstance(failure, CorruptRunError)
+        self.failed_by_disk += 1
+        assert self.failed_by_disk <= self.fired, f"more jobs failed than calls: {failure}"
+
+    async def settle(self) -> None:
+        """Lets everything end: all jobs are over in time, and nothing of them is left in the engine or on disk."""
+        for running in self.running:
+            running.gate.set()
+        if self.running:
+            _, late = await asyncio.wait([running.task for running in self.running], timeout=JOB_SECONDS)
+            hung = [running.name for running in self.running if running.task in late]
+            self.tally.hangs += hung
+            assert not hung, f"{hung} not over after {JOB_SECONDS:g} s"
+        self.faulty.heal()
+        self.check()
+        for pid in self.engine._backend._pool.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        await is_at_rest(self.engine)
+        for path in self.folder.glob("*.txt"):
+            path.unlink()
+        assert os.listdir(self.folder) == ["spill"]
+        assert list((self.folder / "spill").glob("*/*.spill")) == []
+        self.trail.clear()
+
+
+def _flip(call: Call) -> None:
+    at = call.offset + call.size // 2
+    fd = os.open(call.path, os.O_RDWR)
+    try:
+        os.lseek(fd, at, os.SEEK_SET)
+        byte = os.read(fd, 1)[0]
+        os.lseek(fd, at, os.SEEK_SET)
+        os.write(fd, bytes([byte ^ 1]))
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def arena(folder: Path, tally: Tally, **options: Any) -> Iterator[tuple[Arena, asyncio.Runner]]:
+    """An arena whose engine is open, and the loop that it lives on."""
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name, size in {"WRITE_BYTES": 300, "BATCH_BYTES": 1000, "FILE_BYTES": 5000}.items():
+            patch.setattr(spill, name, size)
+        faulty = stack.enter_context(faulty_io(folder))
+        runner = stack.enter_context(asyncio.Runner())
+        made = Arena(folder, faulty, tally, options)
+        runner.run(made.open())
+        try:
+            yield made, runner
+        finally:
+            runner.run(made.close())
