@@ -125,8 +125,8 @@ class Flow:
             with CancelScope(shield=True):
                 try:
                     await self._sink.abort()
-                except OutputError as left:
-                    error.add_note(f"afterwards the output was not removed: {left}")
+                except OutputError as second:
+                    error.add_note(f"afterwards the output was not removed: {second}")
             raise
         return self.ledger.report(bytes_spilled=self._resources.store.stats().spilled_bytes_total)
 

@@ -12,6 +12,7 @@ import asyncmr
 from asyncmr import Engine, Job
 from asyncmr.errors import CorruptRunError, StorageError
 from asyncmr.pipeline.limits import Limits
+from tests.engine.at_rest import is_at_rest
 from tests.engine.word_count import COUNT, WORDS, source
 from tests.family import listed
 from tests.storage.small_disk import small_disk
@@ -54,6 +55,7 @@ async def fails_and_works_again(
     async with Engine(workers=2, limits=SPILLING, spill_dir=folder) as engine:
         with pytest.raises(error) as caught:
             await engine.collect(LARGE, records)
+        await is_at_rest(engine)
         assert spill_files(folder) == []
         assert dict(await engine.collect(COUNT, source())) == WORDS
     return caught.value

@@ -14,6 +14,7 @@ from asyncmr.connectors.text import TextFiles
 from asyncmr.pipeline.attempts import Attempts
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.made import Made
+from tests.engine.at_rest import is_at_rest
 from tests.engine.faulty import STAGED, collected, remainders, retries
 from tests.engine.trail import work
 from tests.family import listed, total
@@ -62,6 +63,7 @@ async def test_killing_workers_at_twenty_points_changes_neither_the_output_nor_t
         killer = asyncio.create_task(killing(engine, trail, len(records), 20))
         result = await engine.collect(job, sources[source])
         await killer
+        await is_at_rest(engine)
     assert sorted(result) == remainders(97, records)
     assert list(result) == undisturbed
     assert retries(result.report) > 0
@@ -172,6 +174,7 @@ async def test_a_split_that_always_crashes_its_worker_fails_with_an_error_that_n
     async with Engine(workers=2, retries=2, limits=STAGED) as engine:
         with pytest.raises(WorkerDied, match=r"poisoned.*map.*split 3.*3 attempts.*SIGSEGV") as caught:
             await engine.collect(job, asyncmr.records(range(60), records_per_task=10))
+        await is_at_rest(engine)
         assert len(await engine.collect(job, asyncmr.records(range(30)))) == 30
     error = caught.value
     assert (error.job, error.stage, error.task, error.attempts) == ("poisoned", "map", "split 3", 3)

@@ -22,9 +22,7 @@ from tests.family import JOBS, listed
 from tests.oracle import oracle
 
 # Every stage with tasks of its own, and hardly any room in memory.
-LIMITS = Limits(
-    fused=0, fan_in=4, large_partial=0, whole=2000, bucket=1000, round=500, merged=4, shuffle=100
-)
+LIMITS = Limits(fused=0, fan_in=4, large_partial=0, whole=2000, bucket=1000, round=500, merged=4, shuffle=100)
 
 SHAPES = {name: job for name, job in JOBS.items() if batch_kind(job.mapper) is None}
 SHAPES["chain"] = JOBS["combiner"].then(Job(mapper=lambda key, value: [(value % 7, key)], reducer=listed))
