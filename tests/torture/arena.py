@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import shutil
 import signal
@@ -18,15 +17,15 @@ from typing import Any
 import pytest
 
 import asyncmr
-from asyncmr import Engine, InputError, Job, OutputError, StorageError
+from asyncmr import Engine, Job
 from asyncmr.connectors.text import TextFiles
-from asyncmr.errors import AsyncMRError, CorruptRunError
 from asyncmr.storage import spill
 from tests.engine.at_rest import is_at_rest
-from tests.engine.faulty import retries
 from tests.engine.trail import Trail
-from tests.storage.faulty_io import Call, FaultyIO, error, faulty_io
-from tests.torture.jobs import HARMS, LIMITS, SHAPES, Harm, Pairs, as_text, expected, hurt, records, the_one
+from tests.storage.faulty_io import FaultyIO, faulty_io
+from tests.torture.bad_disk import BadDisk
+from tests.torture.jobs import HARMS, LIMITS, SHAPES, expected, hurt, records, the_one
+from tests.torture.running import Running, judge
 from tests.torture.tally import Tally
 
 RETRIES = 8
@@ -34,21 +33,7 @@ TASK_SECONDS = 2.0  # a task of a few milliseconds that takes longer was stopped
 CANCEL_SECONDS = 3.0  # what a cancellation may take on a busy machine; the promise is one
 JOB_SECONDS = 90.0  # what is not over by then hangs
 
-DISK_ERRORS = (InputError, OutputError, StorageError)
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT)
-
-
-@dataclass(eq=False)
-class Running:
-    """One job under way. `gate` lets a reader of its stream go on; `bruised`: the disk failed while it ran."""
-
-    name: str
-    task: asyncio.Task[Any]
-    harm: Harm
-    gate: asyncio.Event
-    expects: Pairs
-    counters: dict[str, dict[str, int]]
-    bruised: bool = False
 
 
 @dataclass
@@ -62,20 +47,20 @@ class Arena:
     running: list[Running] = field(default_factory=list)
     started: int = 0
     seen: int = 0
-    fired: int = 0
     failed_by_disk: int = 0
     story: deque[str] = field(default_factory=partial(deque, maxlen=40))
     failure: BaseException | None = None
 
     async def open(self) -> None:
         (self.folder / "spill").mkdir()
+        self.disk = BadDisk(self.faulty, self.tally, self._bruise)
         self.trail = Trail(self.folder.parent / f"{self.folder.name}-trail")  # not on the disk that fails
         options = {"workers": 2, "retries": RETRIES, "task_timeout": TASK_SECONDS} | self.options
         self.engine = Engine(limits=LIMITS, spill_dir=self.folder / "spill", **options)
         await self.engine.__aenter__()
 
     async def close(self) -> None:
-        self.faulty.heal()
+        self.disk.heal()
         for running in self.running:  # some are left if something went wrong
             running.task.cancel()
         await asyncio.wait(
@@ -167,7 +152,7 @@ class Arena:
 
     async def read(self, which: int) -> None:
         """Lets a slow reader go on."""
-        waiting = [running for running in self.running if not running.gate.is_set()]
+        waiting = [running for running in self.running if running.reads_late]
         if waiting:
             waiting[which % len(waiting)].gate.set()
             await asyncio.sleep(0)
@@ -210,50 +195,26 @@ class Arena:
             if marks != self.seen:
                 self.seen = marks
                 return
-            if all(not running.gate.is_set() for running in self.running):
-                return  # they wait for their readers
+            if all(running.reads_late or running.task.done() for running in self.running):
+                return
             turns -= 1
             await asyncio.sleep(0.001)
 
     # What happens to the disk.
 
     async def break_disk(self, kind: str, after: int) -> None:
-        """Lets a call of a kind fail, once: the first one after so many. "corrupt" flips a bit of what is read."""
-        self.faulty.hook = partial(self._fail, kind, [after])
+        """Lets one call of a kind fail, the first after so many."""
+        self.disk.fail(kind, after)
         await self.progress()
 
     async def shorten(self, most: int) -> None:
         """Lets reads and writes move no more than so many bytes at a time, till the disk breaks or heals."""
-        self.faulty.hook = partial(self._shorten, most, [])
+        self.disk.shorten(most)
         await self.progress()
 
-    def _shorten(self, most: int, shortened: list[Call], call: Call) -> int | None:
-        if call.kind not in ("read", "write") or call.size <= most:
-            return None
-        if not shortened:
-            self.tally.faults["disk: short reads and writes"] += 1
-            shortened.append(call)
-        return most
-
-    def _fail(self, kind: str, left: list[int], call: Call) -> None:
-        spilled = call.path.endswith(".spill")
-        if kind == "corrupt" and not (call.kind == "read" and spilled):
-            return
-        if kind != "corrupt" and call.kind != kind:
-            return
-        if kind == "open" and os.path.isdir(call.path):
-            return  # a folder that is being removed: what it holds would stay
-        left[0] -= 1
-        if left[0] != -1:
-            return
-        self.fired += 1
-        self.tally.faults[f"disk: {kind}"] += 1
+    def _bruise(self) -> None:
         for running in self.running:
             running.bruised = running.bruised or not running.task.done()
-        if kind == "corrupt":
-            _flip(call)
-            return
-        raise error({"write": errno.ENOSPC, "open": errno.EMFILE}.get(kind, errno.EIO), call)
 
     # What must hold.
 
@@ -265,36 +226,10 @@ class Arena:
         assert 0 <= budget.leased <= budget.total, budget
         for running in [running for running in self.running if running.task.done()]:
             self.running.remove(running)
-            self._judge(running)
-
-    def _judge(self, running: Running) -> None:
-        if running.task.cancelled():
-            self.tally.cancelled += 1
-            return
-        failure = running.task.exception()
-        if failure is None:
-            found, report = running.task.result()
-            wanted = as_text(running.expects) if isinstance(found, bytes) else running.expects
-            assert found == wanted, f"{running.name}: a wrong result"
-            assert running.harm.error is None, f"{running.name}: no error, although it must fail"
-            assert report.counters == running.counters, f"{running.name}: {report.counters}"
-            self.tally.exact += 1
-            self.tally.retries += retries(report)
-            return
-        if not isinstance(failure, AsyncMRError):
-            raise failure
-        kind = type(failure)
-        self.tally.errors[kind.__name__] += 1
-        if running.harm.error is not None and kind is running.harm.error:
-            assert running.name in str(failure)
-            assert "stage" in str(failure)
-            return
-        assert isinstance(failure, DISK_ERRORS), failure
-        assert running.bruised, failure
-        assert str(self.folder) in str(failure)
-        assert "corrupt" not in str(failure) or isinstance(failure, CorruptRunError)
-        self.failed_by_disk += 1
-        assert self.failed_by_disk <= self.fired, f"more jobs failed than calls: {failure}"
+            if failure := judge(running, self.tally):
+                assert str(self.folder) in str(failure)
+                self.failed_by_disk += 1
+        assert self.failed_by_disk <= self.disk.failures, "more jobs failed than calls of the disk"
 
     async def settle(self) -> None:
         """Lets everything end: all jobs are over in time, and nothing of them is left in the engine or on disk."""
@@ -305,7 +240,7 @@ class Arena:
             hung = [running.name for running in self.running if running.task in late]
             self.tally.hangs += hung
             assert not hung, f"{hung} not over after {JOB_SECONDS:g} s"
-        self.faulty.heal()
+        self.disk.heal()
         self.check()
         for pid in self.engine._backend._pool.pids():
             with suppress(ProcessLookupError):
@@ -316,18 +251,6 @@ class Arena:
         assert os.listdir(self.folder) == ["spill"]
         assert list((self.folder / "spill").glob("*/*.spill")) == []
         self.trail.clear()
-
-
-def _flip(call: Call) -> None:
-    at = call.offset + call.size // 2
-    fd = os.open(call.path, os.O_RDWR)
-    try:
-        os.lseek(fd, at, os.SEEK_SET)
-        byte = os.read(fd, 1)[0]
-        os.lseek(fd, at, os.SEEK_SET)
-        os.write(fd, bytes([byte ^ 1]))
-    finally:
-        os.close(fd)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.torture.arena import SIGNALS, Arena
+from tests.torture.bad_disk import KINDS
 from tests.torture.jobs import HARMS, SHAPES
 
 WAYS = ["collect", "run", "stream", "slow stream"]
@@ -26,7 +27,6 @@ SOME_HARMS = [
     "always dies",
     "hangs once",
 ]
-KINDS = ["write", "write", "read", "read", "open", "close", "rename", "mkdir", "lock", "corrupt", "corrupt"]
 number = st.integers(0, 7)
 job = st.fixed_dictionaries(
     {
@@ -89,7 +89,7 @@ def machine_of(arena: Arena, runner: asyncio.Runner) -> type[RuleBasedStateMachi
         def read_a_stream(self, which: int) -> None:
             do(f"read stream {which}", arena.read(which))
 
-        @rule(kind=st.sampled_from(KINDS), after=st.integers(0, 4))
+        @rule(kind=st.sampled_from([*KINDS, "write", "read", "corrupt"]), after=st.integers(0, 4))
         def break_the_disk(self, kind: str, after: int) -> None:
             do(f"let {kind} {after} fail", arena.break_disk(kind, after))
 

@@ -1,0 +1,69 @@
+"""A job under way, and what to think of it when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from asyncmr import InputError, OutputError, StorageError
+from asyncmr.errors import AsyncMRError
+from tests.engine.faulty import retries
+from tests.torture.jobs import Harm, Pairs, as_text
+from tests.torture.tally import Tally
+
+DISK_ERRORS = (InputError, OutputError, StorageError)
+
+
+@dataclass(eq=False)
+class Running:
+    """`gate` lets a reader of its stream go on; `expects` and `counters` are what it must give if it gives anything;
+    `bruised`: the disk failed while it ran.
+    """
+
+    name: str
+    task: asyncio.Task[Any]
+    harm: Harm
+    gate: asyncio.Event
+    expects: Pairs
+    counters: dict[str, dict[str, int]]
+    bruised: bool = False
+
+    @property
+    def reads_late(self) -> bool:
+        """Whether it waits, or will wait, for its reader."""
+        return not self.task.done() and not self.gate.is_set()
+
+
+def judge(running: Running, tally: Tally) -> AsyncMRError | None:
+    """Counts a job that is over, and returns the error that the disk caused, if it was one.
+
+    Raises:
+        AssertionError: its result is wrong, or its error is none that it may have had.
+    """
+    if running.task.cancelled():
+        tally.cancelled += 1
+        return None
+    failure = running.task.exception()
+    if failure is None:
+        _is_exact(running, *running.task.result())
+        tally.exact += 1
+        tally.retries += retries(running.task.result()[1])
+        return None
+    if not isinstance(failure, AsyncMRError):
+        raise failure
+    tally.errors[type(failure).__name__] += 1
+    if running.harm.error is not None and type(failure) is running.harm.error:
+        assert running.name in str(failure)
+        assert "stage" in str(failure)
+        return None
+    assert isinstance(failure, DISK_ERRORS), failure
+    assert running.bruised, failure
+    return failure
+
+
+def _is_exact(running: Running, found: Any, report: Any) -> None:
+    wanted = as_text(running.expects) if isinstance(found, bytes) else running.expects
+    assert found == wanted, f"{running.name}: a wrong result"
+    assert running.harm.error is None, f"{running.name}: no error, although it must fail"
+    assert report.counters == running.counters, f"{running.name}: {report.counters}"
