@@ -7,17 +7,21 @@ from asyncmr.batches import batch_kind
 
 def oracle(job, records, key=None):
     """The pairs of a one-step job, in no particular order."""
-    pairs = mapped(job, records, key)
-    if not job.steps[-1].reduces:
+    return reduced(job.steps[-1], mapped(job, records, key))
+
+
+def reduced(step, pairs):
+    """What a step makes of its mapper's pairs, in no particular order."""
+    if not step.reduces:
         return pairs
     groups: dict = {}
     for name, value in pairs:
         groups.setdefault(name, []).append(value)
-    if job.fold is not None:
-        return [(name, reduce(job.fold, values)) for name, values in groups.items()]
-    if job.aggregator is not None:
-        return [(name, aggregated(job.aggregator, values)) for name, values in groups.items()]
-    return [pair for name, values in groups.items() for pair in job.reducer(name, iter(values))]
+    if step.fold is not None:
+        return [(name, reduce(step.fold, values)) for name, values in groups.items()]
+    if step.aggregator is not None:
+        return [(name, aggregated(step.aggregator, values)) for name, values in groups.items()]
+    return [pair for name, values in groups.items() for pair in step.reducer(name, iter(values))]
 
 
 def mapped(job, records, key=None):

@@ -1,0 +1,137 @@
+"""What a seed decides before anything runs: the engine, its sizes, its jobs, and the weather."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asyncmr.pipeline.limits import Limits
+from tests.simulation.faults import Weather
+from tests.simulation.jobs import Case
+
+WAYS = ("collect", "run", "run", "stream")
+SOURCES = ("records", "records", "iterator", "files", "files")
+
+
+@dataclass(frozen=True)
+class Running:
+    """One job of a run. `source`: where its records are, and `per_task` how many of them make a task, or how many bytes
+    of files. `cancelled`: after so many seconds, or (moment, steps) as `Faults.at_moment` takes them. `pause`: how long
+    a stream's reader takes now and then; `leaves`: after how many pairs it leaves."""
+
+    case: Case
+    way: str
+    source: str
+    per_task: int
+    starts: float
+    cancelled: float | tuple[int, int] | None
+    pause: float
+    leaves: int | None
+
+    @classmethod
+    def drawn(cls, draw: random.Random, *, impatient: bool = False) -> Running:
+        way, source = draw.choice(WAYS), draw.choice(SOURCES)
+        per_task = draw.choice([30, 100, 400]) if source == "files" else draw.choice([1, 4, 10, 40])
+        return cls(
+            Case.drawn(draw),
+            way,
+            source,
+            10_000 if impatient else per_task,
+            draw.choice([0.0, 0.0, 0.005]),
+            _cancelled(draw, soon=impatient) if draw.random() < (0.6 if impatient else 0.15) else None,
+            draw.choice([0.0, 0.0, 0.01, 0.5]),
+            draw.choice([0, 3]) if way == "stream" and draw.random() < 0.15 else None,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run."""
+
+    seed: int
+    disorder: float
+    grain: float
+    workers: int
+    engine: Mapping[str, Any]
+    limits: Limits
+    sizes: Mapping[str, int]
+    weather: Weather
+    jobs: tuple[Running, ...]
+
+    @classmethod
+    def of(cls, seed: int) -> Plan:
+        draw = random.Random(f"{seed} plan")
+        weather = Weather.drawn(draw)
+        # Slow tasks with rivals, which end at the same time; or small jobs that wait for one worker, and are cancelled.
+        racing, crowded = draw.choices([(False, False), (True, False), (False, True)], [7, 1, 2])[0]
+        if racing:
+            weather = Weather(stragglers=0.2)
+        timeout = draw.choice([1.0, 4.0]) if weather.hangs or draw.random() < 0.2 else None
+        return cls(
+            seed,
+            disorder=0.0 if crowded else draw.choice([0.0, 0.3, 1.0]),
+            grain=0.05 if racing else draw.choice([0.0, 0.0, 0.001, 0.05]),
+            workers=3 if racing else 1 if crowded else draw.choice([1, 2, 2, 3]),
+            engine={
+                "retries": draw.choice([0, 1, 3, 3, 3]),
+                "task_timeout": timeout,
+                "backup_tasks": racing or (not crowded and draw.random() < 0.4),
+            },
+            limits=_limits(draw, small=crowded),
+            sizes=_sizes(draw, crowded),
+            weather=weather,
+            jobs=tuple(
+                Running.drawn(draw, impatient=crowded)
+                for _ in range(3 if crowded else draw.choice([1, 1, 1, 2, 3]))
+            ),
+        )
+
+
+def _cancelled(draw: random.Random, *, soon: bool) -> float | tuple[int, int]:
+    if soon:
+        return draw.randint(2, 9), 1
+    if draw.random() < 0.5:
+        return 10 ** draw.uniform(-4, 0.3)
+    return int(10 ** draw.uniform(0, 1.5)), draw.choice([0, 1, 1, 2, 5])
+
+
+def _limits(draw: random.Random, *, small: bool) -> Limits:
+    fused = 16 * 1024 if small else draw.choice([0, 0, 0, 16 * 1024])
+    return Limits(
+        split=max(fused, draw.choice([64, 300, 4096])),
+        fused=fused,
+        table=draw.choice([300, 3000, 40 << 20]),
+        fan_in=draw.choice([2, 3, 16]),
+        large_partial=draw.choice([0, 0, 512]),
+        share=draw.choice([50, 400, 4 << 20]),
+        whole=draw.choice([1, 300, 8 << 20]),
+        bucket=draw.choice([1, 100, 2 << 20]),
+        merged=draw.choice([2, 3, 64]),
+        round=draw.choice([1, 200, 1 << 20]),
+        shuffle=draw.choice([1, 500, 3000, 1 << 20]),
+    )
+
+
+def _sizes(draw: random.Random, crowded: bool) -> dict[str, int]:
+    write = draw.choice([1, 100, 800])
+    return {
+        "storage.spill.WRITE_BYTES": write,
+        "storage.spill.BATCH_BYTES": 4 * write,
+        "storage.spill.FILE_BYTES": draw.choice([1, 400, 5000]),
+        "storage.runs.READ_BYTES": draw.choice([20, 500]),
+        "storage.runs.READ_PIECES": draw.choice([1, 4, 256]),
+        "pipeline.feeding.PIPE_BYTES": draw.choice([0, 60, 64 * 1024]),
+        "pipeline.flow._SPLITS": draw.choice([1, 2]),
+        "pipeline.flow._RUNS": draw.choice([1, 3, 256]),
+        "pipeline.flow._PARTS": draw.choice([1, 8]),
+        "workers.pool.REPLY_LIMIT": draw.choice([1, 300, 4 << 20]),
+        "workers.worker.PROGRAM_LIMIT": draw.choice([1, 16]),
+        "kernel.outlets.PACK_BYTES": draw.choice([1, 300, 1 << 20]),
+        "kernel.outlets.CHUNK_PAIRS": draw.choice([1, 7, 8192]),
+        "connectors.memory._SLICE_RECORDS": 1024 if crowded else draw.choice([7, 1024]),
+        "connectors.text.SLICE_BYTES": draw.choice([16, 100, 1 << 20]),
+        "connectors.text._SMALL_BYTES": draw.choice([0, 64 << 10]),
+        "engines.local.MOST_JOBS": 64 if crowded else draw.choice([1, 2, 64]),
+    }

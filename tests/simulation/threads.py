@@ -1,0 +1,61 @@
+"""Threads that are none: what is to run in them runs in the loop, a virtual while later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from tests.simulation.faults import Faults
+
+
+class SimulatedThreads(Executor):
+    """A call happens in one moment, some time after it was handed over, and its outcome is known some time after that.
+
+    Between the two the caller may be cancelled, as with a thread.
+    """
+
+    def __init__(self, name: str, faults: Faults) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._name = name
+        self._faults = faults
+        self._under_way: dict[Future[Any], Callable[[], None]] = {}
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        before, after = self._faults.delays(self._name)
+
+        def begin() -> None:
+            if future not in self._under_way:
+                return
+            if not future.set_running_or_notify_cancel():
+                del self._under_way[future]
+                return
+            settle = self._outcome(future, lambda: function(*args, **kwargs))
+
+            def end() -> None:
+                if self._under_way.pop(future, None):
+                    settle()
+                    self._faults.moment()
+
+            self._under_way[future] = end
+            self._loop.call_later(after, end)
+
+        self._under_way[future] = begin
+        self._loop.call_later(before, begin)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Does at once what is still to be done."""
+        while self._under_way:
+            next(iter(self._under_way.values()))()
+
+    def _outcome(self, future: Future[Any], work: Callable[[], Any]) -> Callable[[], None]:
+        try:
+            with self._faults.in_thread():
+                result = work()
+        except BaseException as error:
+            failure = error
+            return lambda: future.set_exception(failure)
+        return lambda: future.set_result(result)
