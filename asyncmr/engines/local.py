@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Literal, Self
 
-from anyio import CancelScope
+from anyio import CancelScope, move_on_after
 
 from asyncmr.actors import TaskScope
 from asyncmr.engines.early import PRELOAD
@@ -38,6 +38,9 @@ Executor = Literal["process", "thread", "inline"]
 _PROGRESS_INTERVAL = 0.1
 # Each job is sure of this part of the memory for what waits; more jobs than that wait to be admitted.
 MOST_JOBS = 64
+# Seconds for the jobs that still run when their engine is left. They need a fraction of one, unless a function of the
+# user's swallows its cancellation.
+_END_LIMIT = 5.0
 
 
 class LocalEngine:
@@ -88,6 +91,8 @@ class LocalEngine:
         self._hasher = KeyHasher(hash_key)
         self._programs = Programs()
         self._open: AsyncExitStack | None = None
+        self._users: set[CancelScope] = set()
+        self._unused: asyncio.Event | None = None
 
     async def __aenter__(self) -> Self:
         if self._open is not None:
@@ -117,15 +122,40 @@ class LocalEngine:
         stack, self._open = self._open, None
         if stack is not None:
             with CancelScope(shield=True):
+                await self._end_users()
                 await stack.__aexit__(kind, error, trace)
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        """Whoever uses the engine does so in here, and is ended by a ClosedError when the engine is left."""
+        if self._open is None:
+            raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
+        with CancelScope() as scope:
+            self._users.add(scope)
+            try:
+                yield
+            finally:
+                self._users.remove(scope)
+                if not self._users and self._unused is not None:
+                    self._unused.set()
+        if scope.cancelled_caught:
+            raise ClosedError("the engine was left while this job ran; wait for its jobs inside the block")
+
+    async def _end_users(self) -> None:
+        """Ends the jobs that still run, which need the disk to clean up."""
+        if self._users:
+            self._unused = asyncio.Event()
+            for scope in self._users:
+                scope.cancel()
+            with move_on_after(_END_LIMIT):
+                await self._unused.wait()
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[BlockStore]:
         """A block store on what the jobs leave of this engine's memory; emptied at the end."""
-        if self._open is None:
-            raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
-        async with BlockStore(self._budget, self._folder, self._disk, self._codec) as store:
-            yield store
+        with self._used():
+            async with BlockStore(self._budget, self._folder, self._disk, self._codec) as store:
+                yield store
 
     async def execute(
         self, job: Job, source: Source, sink: Sink, *, progress: ProgressCallback | None = None
@@ -136,9 +166,7 @@ class LocalEngine:
         """
         if not isinstance(job, Job):
             raise UsageError(f"a {type(job).__name__} is no job; pass an asyncmr.Job, e.g. Job(mapper=...)")
-        if self._open is None:
-            raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
-        with await self._budget.lease(self._limits.shuffle // MOST_JOBS) as budget:
+        with self._used(), await self._budget.lease(self._limits.shuffle // MOST_JOBS) as budget:
             return await self._execute(job, source, sink, progress, budget)
 
     async def _execute(

@@ -241,6 +241,27 @@ async def test_leaving_the_engine_ends_its_jobs(trail):
             await job
 
 
+async def writes_files(engine, job, folder):
+    await engine.run(job, folder / "input", folder / "output")
+
+
+async def reads_files(engine, job, folder):
+    async with engine.stream(job, folder / "input") as pairs:
+        async for _ in pairs:
+            pass
+
+
+@pytest.mark.parametrize("way", [writes_files, reads_files])
+async def test_a_job_whose_engine_is_left_cleans_up_while_it_still_can(way, trail, tmp_path):
+    (tmp_path / "input").write_text("a line\n" * 100)
+    async with Engine(workers=2, limits=STAGED) as engine:
+        running = asyncio.create_task(way(engine, stuck(trail, "map"), tmp_path))
+        await until(trail.marks)
+    with pytest.raises(ClosedError, match="engine was left while this job ran"):
+        await running
+    assert not (tmp_path / "output").exists()
+
+
 async def test_cancelling_a_job_twice_is_the_same_as_once(trail):
     async with Engine(workers=2, limits=STAGED) as engine:
         running = asyncio.create_task(engine.collect(stuck(trail, "reduce"), source()))
