@@ -55,6 +55,12 @@ def counter(group: str, name: str) -> Counter:
     return Counter(group, name)
 
 
+def add_counts(counts: Counts) -> None:
+    """Raises counters of the running task by what was counted apart from them."""
+    for name, amount in counts.items():
+        Counter(*name).increment(amount)
+
+
 @contextmanager
 def counting(counts: Counts) -> Iterator[None]:
     """Sends what the code inside counts to `counts`."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from asyncmr.batches import BatchKind, batch_kind
 from asyncmr.errors import UsageError
-from asyncmr.job import Decoder, Mapper, RecordBatch, TextDecoder
+from asyncmr.job import Decoder, Mapper, TextDecoder
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.failures import UserFailure, name_of
 from asyncmr.kernel.mapping import SplitWork
@@ -58,18 +58,21 @@ def mapper_for(mapper: Mapper, decoder: Decoder, room: int | None = None) -> Map
     return mapper_for(kind.otherwise, decoder, room)
 
 
-class _Input(NamedTuple):
-    """What a batch function gets, and the positions between which it lies."""
+class Input(NamedTuple):
+    """What makes a batch, and the positions between which it lies. `raw`: whole lines of text, or the records."""
 
     start: int
     stop: int
     records: int
     keys: list[Any] | None
-    values: Any
+    raw: bytes | list[Any]
 
 
 class Batching(SplitWork):
     """One batch function at work; see `Mapping`, which it stands in for."""
+
+    _role = "records"
+    _nothing: Any = ([], [])
 
     def __init__(self, mapper: Mapper, decoder: Decoder, data: memoryview, start: int, stop: int) -> None:
         super().__init__(mapper, decoder, data, start, stop)
@@ -80,12 +83,17 @@ class Batching(SplitWork):
     def into(self, outlet: Outlet) -> Iterator[Item]:
         """Takes all batches into `outlet`; gives the items that are complete."""
         for given, batch in self._mapped():
-            try:
-                yield from outlet.add_columns(batch)
-            except UserFailure as failure:
-                if failure.facts["role"] == "mapper":
-                    failure.facts.update(_place(given))
-                raise
+            yield from self.taken(given, batch, outlet)
+
+    @staticmethod
+    def taken(given: Input, batch: ColumnBatch, outlet: Outlet) -> Iterator[Item]:
+        """Takes one batch into `outlet`; gives the items that are complete."""
+        try:
+            yield from outlet.add_columns(batch)
+        except UserFailure as failure:
+            if failure.facts["role"] == "mapper":
+                failure.facts.update(_place(given))
+            raise
 
     def encoded(self) -> Iterator[bytes]:
         """The batches as blocks."""
@@ -102,7 +110,7 @@ class Batching(SplitWork):
         for share in shares:
             yield ColumnBatch(*decode_pairs(share[1:]), partial=bool(share[0]))
 
-    def _mapped(self) -> Iterator[tuple[_Input, ColumnBatch]]:
+    def _mapped(self) -> Iterator[tuple[Input, ColumnBatch]]:
         began, first = perf_counter(), self._start
         for number, given in enumerate(self._inputs()):
             batch = self._call(given)
@@ -119,31 +127,54 @@ class Batching(SplitWork):
                         self.left = cuts
                         return
 
-    def _inputs(self) -> Iterator[_Input]:
+    def _inputs(self) -> Iterator[Input]:
         form, data, decoder = self._kind.form, self._data, self._decoder
         if form == "records" or not isinstance(decoder, TextDecoder):
             for piece in decoder.decode(data, self._start, self._stop, self._kind.size):
-                keys, values = (piece.keys, piece.values) if form == "records" else (None, self._table(piece))
-                yield _Input(piece.start, piece.stop, len(piece.values), keys, values)
+                yield Input(piece.start, piece.stop, len(piece.values), piece.keys, piece.values)
             return
         for start, stop in decoder.blocks(data, self._start, self._stop, self._kind.size):
             # A copy: views of what the host writes to again must not outlive the task.
             block = bytes(data[start:stop])
-            records = block.count(b"\n") + (not block.endswith(b"\n"))
-            yield _Input(start, stop, records, None, block if form == "bytes" else _lines(block))
+            yield Input(start, stop, block.count(b"\n") + (not block.endswith(b"\n")), None, block)
 
-    def _table(self, piece: RecordBatch) -> Any:
+    def _shaped(self, given: Input) -> tuple[list[Any] | None, Any]:
+        """The arguments of the function."""
+        if self._kind.form != "arrow":
+            return given.keys, given.raw
+        if isinstance(given.raw, bytes):
+            return None, _lines(given.raw)
         from asyncmr.arrow import table_of_records
 
         try:
-            return table_of_records(piece.keys, piece.values)
+            return None, table_of_records(given.keys, given.raw)
         except Exception as error:
             message = f"the records for {name_of(self._mapper)} make no Arrow columns; ask for a list of them"
-            raise UserFailure("mapper", message, position=piece.start, last=piece.stop - 1) from error
+            raise UserFailure("mapper", message, **_place(given)) from error
 
-    def _call(self, given: _Input) -> ColumnBatch:
+    def _rows(self, given: Input) -> list[Any]:
+        """The records of a batch; lines as bytes, each with its newline."""
+        if not isinstance(given.raw, bytes):
+            return given.raw
+        lines = given.raw.removesuffix(b"\n").split(b"\n")
+        return [line + b"\n" for line in lines]
+
+    def _only(self, given: Input, rows: list[Any], indexes: list[int]) -> Input:
+        """A batch of some of its records."""
+        raw = [rows[index] for index in indexes]
+        keys = None if given.keys is None else [given.keys[index] for index in indexes]
+        return Input(
+            given.start,
+            given.stop,
+            len(raw),
+            keys,
+            b"".join(raw) if isinstance(given.raw, bytes) else raw,
+        )
+
+    def _call(self, given: Input) -> ColumnBatch:
+        arguments = self._shaped(given)
         try:
-            returned = self._mapper(given.keys, given.values)
+            returned = self._mapper(*arguments)
         except BaseException as error:
             message = f"{name_of(self._mapper)} raised {type(error).__name__}"
             raise UserFailure("mapper", message, **_place(given)) from error
@@ -170,7 +201,7 @@ def _lines(block: bytes) -> Any:
     return table_of_lines(block)
 
 
-def _place(given: _Input) -> dict[str, int]:
+def _place(given: Input) -> dict[str, int]:
     return {"position": given.start, "last": given.stop - 1}
 
 

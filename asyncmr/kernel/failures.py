@@ -26,7 +26,9 @@ def excerpt(value: object) -> str:
 
 
 def name_of(function: Callable[..., Any] | object) -> str:
-    """What a message calls a user's function."""
+    """What a message calls a user's function; a string stands for itself."""
+    if isinstance(function, str):
+        return function
     return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 

@@ -6,22 +6,29 @@ Nothing need move between the two: what would have been stored, sent and read ag
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice, starmap
 
 from asyncmr.job import Mapper, Pair
 from asyncmr.kernel.failures import UserFailure, check_pairs, excerpt, name_of, stopped_early
+from asyncmr.kernel.guarding import Guarding
 from asyncmr.kernel.mapping import BATCH
 from asyncmr.kernel.outlets import ChunkOutlet, ColumnBatch, Item
 
 
 class FollowingOutlet:
-    """Pairs through a mapper into chunks of output. `stage`: what reports and errors call the mapper's stage."""
+    """Pairs through a mapper into chunks of output. `stage`: what reports and errors call the mapper's stage.
 
-    def __init__(self, mapper: Mapper, stage: str, chunks: ChunkOutlet) -> None:
+    With `guarding`, a pair on which the mapper fails is left out.
+    """
+
+    def __init__(
+        self, mapper: Mapper, stage: str, chunks: ChunkOutlet, guarding: Guarding | None = None
+    ) -> None:
         self._mapper = mapper
         self._stage = stage
         self._chunks = chunks
+        self._guarding = guarding
         self.pairs_out = 0
 
     @property
@@ -34,6 +41,9 @@ class FollowingOutlet:
         first = self.pairs_out == 0
         if first:
             check_pairs("reducer", "the reducer", batch)
+        if self._guarding is not None:
+            yield from self._add_guarded(self._guarding, batch)
+            return
         given = iter(batch)
         made = chain.from_iterable(starmap(self._mapper, given))
         while True:
@@ -48,6 +58,26 @@ class FollowingOutlet:
             if first:
                 check_pairs("mapper", self._mapper, some)
             yield from self._chunks.add(some)
+        self.pairs_out += len(batch)
+
+    def _add_guarded(self, guarding: Guarding, batch: list[Pair]) -> Iterator[Item]:
+        def bundle(start: int, stop: int) -> Iterator[Pair]:
+            given = iter(batch[start:stop])
+            yield from chain.from_iterable(starmap(self._mapper, given))
+            if stopped_early(given):
+                raise EOFError  # any error will do: they are looked through
+
+        def one(index: int) -> Iterable[Pair]:
+            return guarding.group("following", self._mapper, batch[index], batch[index])
+
+        groups = guarding.bundles("following", len(batch), bundle, one)
+        rest: list[Pair] = []
+        for some in guarding.batches(groups, rest):
+            if some:
+                yield from self._chunks.add(some)
+            yield from guarding.waiting()
+        if rest:
+            yield from self._chunks.add(rest)
         self.pairs_out += len(batch)
 
     def add_columns(self, batch: ColumnBatch) -> Iterator[Item]:

@@ -11,9 +11,10 @@ The split is decoded a piece at a time: as a whole its lines take three times it
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice, repeat
 from time import perf_counter
+from typing import Any
 
 from asyncmr.job import Decoder, Mapper, Pair, RecordBatch
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
@@ -41,6 +42,9 @@ class SplitWork:
     cut, its beginning first, its end last.
     """
 
+    _role = "mapper"
+    _nothing: Any = ()
+
     def __init__(self, mapper: Mapper, decoder: Decoder, data: memoryview, start: int, stop: int) -> None:
         self._mapper = mapper
         self._decoder = decoder
@@ -51,6 +55,10 @@ class SplitWork:
         self.pairs = 0
         self.left: list[int] = []
         self.patient = True
+
+    def watch(self, watched: Callable[[str, Mapper, Any], Mapper]) -> None:
+        """Puts `watched(role, mapper, what it returns when it makes no pairs)` in the mapper's place."""
+        self._mapper = watched(self._role, self._mapper, self._nothing)
 
 
 class Mapping(SplitWork):

@@ -7,8 +7,9 @@ and returns the facts that the host commits together with the items.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from copy import copy
 from itertools import islice, pairwise
 from time import perf_counter
 from typing import Any
@@ -20,7 +21,9 @@ from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.bounds import Bounds
 from asyncmr.kernel.failures import UserFailure, check_pairs
 from asyncmr.kernel.following import FollowingOutlet
-from asyncmr.kernel.layout import Feed, Layout, Stretch, gathered, tables_of
+from asyncmr.kernel.guarded import GuardedBatching, GuardedMapping, guarded_results, guarded_stream
+from asyncmr.kernel.guarding import Enough, Guard, Guarding
+from asyncmr.kernel.layout import Feed, Layout, Stretch, Table, gathered, tables_of
 from asyncmr.kernel.mapping import BATCH, Mapping
 from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, Pack, RunOutlet
 from asyncmr.kernel.passing import joined
@@ -29,6 +32,7 @@ from asyncmr.kernel.sampling import KeySample, Thinned
 
 Facts = dict[str, Any]
 Task = Generator[Item, None, Facts]
+Results = ChunkOutlet | FollowingOutlet
 
 # A small job reduces in the worker that mapped it, as long as that takes no longer than this.
 _FUSED_SECONDS = 0.02
@@ -57,6 +61,26 @@ class StepProgram:
         self._layout = layout
         self._following = following
         self._table_bytes = table_bytes
+        self._guarding: Guarding | None = None
+
+    def guarded(self, argument: tuple[str, Any, Guard], feed: Feed) -> Task:
+        """Another method under a guard. `argument`: its name, its argument, and the guard.
+
+        Facts: those of the method and `skipped`, how many records and keys were left out, by role; the items
+        `("skipped", role)` tell of them. Only `skipped` and `enough` if these are more than the guard allows.
+        """
+        method, own, guard = argument
+        hashes = self._reduction is not None and not self._reduction.passes
+        with closing(Guarding(guard, hashes=hashes)) as guarding:
+            program = copy(self)
+            program._guarding = guarding
+            try:
+                facts = yield from getattr(program, method)(own, feed)
+            except Enough:
+                facts = {"enough": True}
+            guarding.unmark()
+            yield from guarding.items()
+        return {**facts, "skipped": guarding.skipped}
 
     def sample(self, argument: tuple[int, tuple[int, ...]], feed: Feed) -> Task:
         """The mapper alone on some records, fed as one buffer; yields a block of the keys that it makes of them.
@@ -72,6 +96,9 @@ class StepProgram:
         for start, stop in pairwise([*(starts or (0,)), self._decoder.end(data)]):
             found.worth = 1 / (stop - start) if starts else 1.0
             mapping = self._mapping(self._mapper, decoder, data, start, stop)
+            if self._guarding is not None:
+                # What raises ends the stretch here as well: where a guard comes in is no matter of the input alone.
+                mapping.watch(self._guarding.watched)
             with suppress(UserFailure):
                 deque(mapping.into(found), maxlen=0)
             records += mapping.records
@@ -96,7 +123,7 @@ class StepProgram:
         index, patient, fused, bounds = argument
         (data,) = feed.ask(())
         outlet = self._outlet(index, bounds)
-        mapping = self._mapping(self._mapper, self._decoder, data, 0, self._decoder.end(data))
+        mapping = self._mapped(data, 0, self._decoder.end(data))
         mapping.patient = patient
         for item in mapping.into(outlet):
             mapping.patient = True  # what is on its way cannot be put down
@@ -116,9 +143,11 @@ class StepProgram:
         """The mapper alone on the records between two positions of a split; yields blocks of its pairs."""
         start, stop = argument
         (data,) = feed.ask(())
-        mapping = self._mapping(self._mapper, self._decoder, data, start, stop)
+        mapping = self._mapped(data, start, stop)
         for block in mapping.encoded():
             yield ("pairs",), block
+            if self._guarding is not None:
+                yield from self._guarding.waiting()
         return {"records": mapping.records, "pairs": mapping.pairs}
 
     def resume(self, argument: tuple[int, tuple[Any, ...], bytes], feed: Feed) -> Task:
@@ -172,12 +201,12 @@ class StepProgram:
                     yield from outlet.add_columns(ColumnBatch(run.keys, run.values))
                 continue
             if stretch.endless:
-                yield from _output(reduction.stream(stretch.slices), outlet)
+                yield from self._streamed(reduction, stretch, outlet)
                 continue
             table = gathered(reduction, stretch.slices)
             keys = layout.ordered(list(table))
             if reduction.finishes:
-                yield from _output(reduction.results(keys, table), outlet)
+                yield from self._reduced(reduction, keys, table, outlet)
             else:
                 yield from outlet.add_columns(ColumnBatch(keys, list(map(table.__getitem__, keys))))
         yield from outlet.finish()
@@ -202,7 +231,7 @@ class StepProgram:
                     yield from chunk.add_columns(ColumnBatch(run.keys, run.values))
                 else:
                     table = gathered(reduction, slices)
-                    yield from _output(reduction.results(layout.ordered(list(table)), table), chunk)
+                    yield from self._reduced(reduction, layout.ordered(list(table)), table, chunk)
                 yield from chunk.finish()
             except UserFailure as failure:
                 failure.facts["stage"] = "reduce"
@@ -212,10 +241,33 @@ class StepProgram:
         yield from pack.finish()
         return {"pairs_out": pairs_out, "reduced": reduced, "results": results}
 
-    def _results(self, partition: int) -> ChunkOutlet | FollowingOutlet:
+    def _mapped(self, data: memoryview, start: int, stop: int) -> Mapping | Batching:
+        """The mapper at work between two positions."""
+        if self._guarding is None:
+            return self._mapping(self._mapper, self._decoder, data, start, stop)
+        guarded = GuardedMapping if self._mapping is Mapping else GuardedBatching
+        return guarded(self._guarding, self._mapper, self._decoder, data, start, stop)
+
+    def _reduced(
+        self, reduction: Reduction, keys: list[Any], table: Table, outlet: Results
+    ) -> Iterator[Item]:
+        """The results of whole keys into `outlet`."""
+        if self._guarding is None:
+            return _output(reduction.results(keys, table), outlet)
+        return _guarded_output(
+            self._guarding, guarded_results(self._guarding, reduction, keys, table), outlet
+        )
+
+    def _streamed(self, reduction: Reduction, stretch: Stretch, outlet: Results) -> Iterator[Item]:
+        """The same of keys whose values arrive bit by bit."""
+        if self._guarding is None:
+            return _output(reduction.stream(stretch.slices), outlet)
+        return _guarded_output(self._guarding, guarded_stream(self._guarding, reduction, stretch), outlet)
+
+    def _results(self, partition: int) -> Results:
         """Where the results of a partition go."""
         chunks = ChunkOutlet(self._encoder, partition, role="mapper" if self._following else "reducer")
-        return FollowingOutlet(*self._following, chunks) if self._following else chunks
+        return FollowingOutlet(*self._following, chunks, self._guarding) if self._following else chunks
 
     def _outlet(self, index: int, bounds: bytes) -> RunOutlet | ChunkOutlet:
         if self._reduction is None:
@@ -261,10 +313,20 @@ def _packed(first: int, pieces: Iterator[tuple[int, bytes]]) -> Iterator[Item]:
     yield from pack.finish()
 
 
-def _output(results: Iterator[Pair], outlet: ChunkOutlet | FollowingOutlet) -> Iterator[Item]:
+def _output(results: Iterator[Pair], outlet: Results) -> Iterator[Item]:
     first = True
     while batch := list(islice(results, BATCH)):
         if first:
             check_pairs("reducer", "the reducer", batch)
             first = False
         yield from outlet.add(batch)
+
+
+def _guarded_output(guarding: Guarding, groups: Iterator[Iterable[Pair]], outlet: Results) -> Iterator[Item]:
+    rest: list[Pair] = []
+    for batch in guarding.batches(groups, rest):
+        if batch:
+            yield from outlet.add(batch)
+        yield from guarding.waiting()
+    if rest:
+        yield from outlet.add(rest)

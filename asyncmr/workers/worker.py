@@ -16,8 +16,8 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
+from asyncmr.excerpt import failure_of
 from asyncmr.workers.attach import Attachments, SegmentRef
-from asyncmr.workers.excerpt import failure_of
 from asyncmr.workers.running import DirectRun, FedRun, Feed, Round, Run
 from asyncmr.workers.wire import Received
 

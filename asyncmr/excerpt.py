@@ -11,7 +11,7 @@ from typing import Any
 MESSAGE_LIMIT = 2_000
 TRACEBACK_LIMIT = 20_000
 
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_OURS = os.path.dirname(os.path.abspath(__file__))
 
 Failure = tuple[str, str, str, dict[str, Any] | None]
 
@@ -24,16 +24,18 @@ def failure_of(exc: BaseException) -> Failure:
     facts = _facts(exc)
     if facts is not None and exc.__cause__ is not None:
         exc = exc.__cause__
-    return _type_name(exc), _message(exc), _traceback(exc), facts
+    return type_name(exc), message_of(exc), traceback_of(exc), facts
 
 
-def _type_name(exc: BaseException) -> str:
+def type_name(exc: BaseException) -> str:
+    """The exception's class, with its module unless a builtin."""
     kind = type(exc)
     module = str(getattr(kind, "__module__", "builtins"))
     return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
 
 
-def _message(exc: BaseException) -> str:
+def message_of(exc: BaseException) -> str:
+    """Its `str()`, cut short."""
     try:
         text = str.__str__(str(exc))
     except BaseException:
@@ -41,11 +43,12 @@ def _message(exc: BaseException) -> str:
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 3] + "..."
 
 
-def _traceback(exc: BaseException) -> str:
+def traceback_of(exc: BaseException) -> str:
+    """Its traceback as Python prints it, cut short, and without our own frames at the top."""
     try:
         text = "".join(traceback.format_exception(type(exc), exc, _user_frames(exc.__traceback__)))
     except BaseException:
-        return f"{_type_name(exc)}: {_message(exc)}\n<its traceback could not be formatted>\n"
+        return f"{type_name(exc)}: {message_of(exc)}\n<its traceback could not be formatted>\n"
     if len(text) <= TRACEBACK_LIMIT:
         return text
     half = TRACEBACK_LIMIT // 2 - 20
