@@ -6,12 +6,16 @@ on standard output, progress bars on standard error. termination.py: SIGTERM.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command line `args` (by default the process's own) and returns its exit status."""
     # Imported late: every worker process imports the installed script, and so this module, but runs nothing.
-    from asyncmr.cli.commands import main
-
+    try:
+        from asyncmr.cli.commands import main
+    except KeyboardInterrupt:
+        sys.stderr.write("asyncmr: interrupted\n")
+        return 130
     return main(args)

@@ -7,8 +7,9 @@ whoever starts it goes on with imports of its own meanwhile. It stays until the 
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 
 from asyncmr.workers.guard import leave_if_imported_by_worker
 
@@ -23,7 +24,14 @@ def launch(preload: Sequence[str] = ()) -> None:
     """
     leave_if_imported_by_worker()
     add_preload(preload)
-    forkserver.ensure_running()
+    # The mask is inherited: Ctrl-C, which the host alone answers, would interrupt it and its workers while they import.
+    # Its helper comes first, since starting that one unblocks the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def add_preload(names: Sequence[str]) -> None:

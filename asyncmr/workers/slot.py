@@ -22,7 +22,7 @@ from asyncmr.workers import entry
 from asyncmr.workers.blocks import Probe
 from asyncmr.workers.executor import WorkerExecutor
 from asyncmr.workers.failures import likely_cause
-from asyncmr.workers.forkserver import add_preload
+from asyncmr.workers.forkserver import launch
 from asyncmr.workers.guard import ADVICE, GUARD_EXIT, forkserver_left
 from asyncmr.workers.wire import Inbox
 from asyncmr.workers.worker import Answer
@@ -62,7 +62,7 @@ class ProcessSlot:
             PoolStartError: the process did not come up.
             MainGuardError: it came up inside a script without a main guard.
         """
-        add_preload(self._preload)
+        launch(self._preload)
         probe = (None, b"") if self._probe is None else (self._probe.ref, self._probe.content)
         ours, theirs = socketpair()
         try:

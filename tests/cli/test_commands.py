@@ -213,6 +213,28 @@ def test_sigterm_before_the_job_has_begun_ends_the_command() -> None:
     assert process.returncode == -signal.SIGTERM
 
 
+# Holds up the interpreter that starts a process of this name till it may go on.
+HELD_UP = """
+import pathlib, sys, time
+if "{name}" in " ".join(sys.orig_argv):
+    pathlib.Path("starting").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.005)
+"""
+
+
+def test_ctrl_c_while_the_workers_start_is_as_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("sitecustomize.py").write_text(HELD_UP.format(name="forkserver import main"))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{Path.cwd()}")
+    with _started(*COUNT, "in.txt") as process:
+        _until(Path("starting").exists)
+        os.killpg(process.pid, signal.SIGINT)
+        Path("go").touch()
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors.strip() == "asyncmr: interrupted"
+
+
 def test_ctrl_c_ends_a_command_whose_reader_has_stopped_reading() -> None:
     Path("many.txt").write_text("".join(f"word-{n:06}\n" for n in range(50_000)))
     waiting = array.array("i", [0])
