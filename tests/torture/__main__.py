@@ -61,9 +61,9 @@ def one_round(folder: Path, tally: Tally, number: int) -> bool:
     with arena(place, tally, **OPTIONS[number % len(OPTIONS)]) as (where, runner):
         try:
             run_state_machine_as_test(seed(number)(machine_of(where, runner)), settings=rules)
-        except BaseException:
+        except BaseException as failure:
             print(f"seed {number} failed after these steps:", *where.story, sep="\n  ", file=sys.stderr)
-            raise
+            raise where.failure or failure from None  # Hypothesis may have tried it again, in vain
     shutil.rmtree(place)
     shutil.rmtree(folder / f"round{number}-trail")
     deadline = time.monotonic() + GRACE_SECONDS

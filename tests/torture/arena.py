@@ -25,10 +25,9 @@ from tests.engine.trail import Trail
 from tests.storage.faulty_io import FaultyIO, faulty_io
 from tests.torture.bad_disk import BadDisk
 from tests.torture.jobs import HARMS, LIMITS, SHAPES, expected, hurt, records, the_one
-from tests.torture.running import Running, judge
+from tests.torture.running import RETRIES, Running, judge
 from tests.torture.tally import Tally
 
-RETRIES = 8
 TASK_SECONDS = 2.0  # a task of a few milliseconds that takes longer was stopped, or hangs
 CANCEL_SECONDS = 3.0  # what a cancellation may take on a busy machine; the promise is one
 JOB_SECONDS = 90.0  # what is not over by then hangs
@@ -186,6 +185,8 @@ class Arena:
             os.kill(pid, signum)
         except ProcessLookupError:
             return None
+        for running in self.running:
+            running.blows += 1
         return pid
 
     async def progress(self, turns: int = 10_000) -> None:
