@@ -27,22 +27,25 @@ class Sums:
         self.runs = 0
         self.jobs: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
+        self.again: Counter[str] = Counter()
         self.broken: list[str] = []
 
     def add(self, other: Sums) -> None:
         self.runs += other.runs
         self.jobs += other.jobs
         self.faults += other.faults
+        self.again += other.again
         self.broken += other.broken
 
     def lines(self, seconds: float) -> Iterator[str]:
         errors = {
             name: count for name, count in self.jobs.items() if name.endswith(("Error", "Died", "Timeout"))
         }
-        ended = ", ".join(f"{name} {self.jobs[name]:,}" for name in ("exact", "cancelled", "left"))
+        ended = ", ".join(f"{name} {self.jobs[name]:,}" for name in ("exact", "cancelled", "left", "refused"))
         hangs = sum("nothing is left that could happen" in text or "no end" in text for text in self.broken)
         yield f"runs {self.runs:,} in {seconds:.0f} s, {self.runs / max(seconds, 0.001):.0f} a second"
         yield f"faults injected {sum(self.faults.values()):,}: {_listed(self.faults)}"
+        yield f"of the jobs that ended well: {_listed(self.again)}"
         yield f"jobs {sum(self.jobs.values()):,}: {ended}"
         yield f"jobs with a typed error {sum(errors.values()):,}: {_listed(errors)}"
         yield f"hangs {hangs}, wrong results, wrong errors and leftovers {len(self.broken) - hangs}"
@@ -56,15 +59,19 @@ def portion(first: int, count: int) -> Sums:
     """Runs some seeds, one after the other."""
     gc.freeze()  # what is imported need not be looked at after each
     sums = Sums()
-    for seed in range(first, first + count):
-        sums.runs += 1
-        try:
-            outcome = simulate(seed)
-        except Violation as violation:
-            sums.broken.append(str(violation))
-        else:
-            sums.jobs.update(outcome.jobs)
-            sums.faults.update(outcome.faults)
+    try:
+        for seed in range(first, first + count):
+            sums.runs += 1
+            try:
+                outcome = simulate(seed)
+            except Violation as violation:
+                sums.broken.append(str(violation))
+            else:
+                sums.jobs.update(outcome.jobs)
+                sums.faults.update(outcome.faults)
+                sums.again.update(outcome.again)
+    finally:
+        gc.unfreeze()
     return sums
 
 

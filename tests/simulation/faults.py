@@ -87,6 +87,7 @@ class Faults:
         self._tick = 0.0
         self._worker_now = 0.0
         self.counts: Counter[str] = Counter()
+        self.again: Counter[str] = Counter()  # what was done about them: retries and rivals
         self.over = False  # from then on nothing goes wrong any more
         self.after_call: Callable[[str], None] = lambda name: None
         self._moments = 0

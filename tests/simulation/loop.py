@@ -33,6 +33,10 @@ class Hang(Exception):
     """Nothing can go on any more, or far too much has gone on already; the message shows the tasks' stacks."""
 
 
+class Crash(Exception):
+    """The process was killed, as far as anybody in the loop can tell."""
+
+
 class NumberedTask(asyncio.Task[Any]):
     """A task that knows how many were made before it in its loop."""
 
@@ -84,6 +88,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._fresh = 0  # where in the queue begins what the current step made ready
         self._numbers = count()
         self._readers: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
+        self._crashed = False
         self._spun = 0  # how many steps in a row have led nowhere
         self.steps = 0
         self.digest = 0
@@ -145,12 +150,20 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
         self.call_soon(read)
 
+    def crash(self) -> None:
+        """Nothing happens any more from now on: `run_until_complete` raises Crash."""
+        self._crashed = True
+
     def abandon(self) -> None:
-        """Closes the loop; tasks that a hang has left are ended wherever they are."""
-        for task in asyncio.all_tasks(self):
+        """Closes the loop; tasks that a hang or a crash has left are ended wherever they are."""
+        left = asyncio.all_tasks(self)
+        self.close()
+        self._queue.clear()
+        asyncio.set_event_loop(self)  # what they still ask for in vain is not made anew
+        for task in left:
             with suppress(BaseException):
                 task.get_coro().close()
-        self.close()
+        asyncio.set_event_loop(None)
 
     def stacks(self) -> str:
         """Where every task stands."""
@@ -172,6 +185,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """One step; what `run_forever` calls again and again."""
+        if self._crashed:
+            raise Crash
         self._ring()
         entry = self._next()
         self._fresh = len(self._queue)

@@ -15,6 +15,8 @@ from asyncmr.actors.channel import Channel
 from asyncmr.actors.crew import Crew
 from asyncmr.connectors import part_files, streamed
 from asyncmr.connectors.part_files import PartFiles
+from asyncmr.engines import local
+from asyncmr.engines.local import LocalEngine
 from asyncmr.errors import StorageError
 from asyncmr.pipeline import attempts
 from asyncmr.pipeline.attempts import Attempts
@@ -294,7 +296,22 @@ def streams_parts_as_they_come(real: Any) -> Any:
     return accept
 
 
+@mutant(part_files, "sweep")
+def leaves_the_output_of_a_killed_process(real: Any) -> Any:
+    return lambda folder, prefix: []
+
+
+@mutant(local, "sweep")
+def leaves_what_a_killed_process_had_spilled(real: Any) -> Any:
+    return lambda folder: []
+
+
 # Actors, and who waits for whom.
+
+
+@mutant(LocalEngine, "_end_users")
+def leaves_its_jobs_behind(real: Any) -> Any:
+    return _nothing
 
 
 @mutant(Crew, "_live")

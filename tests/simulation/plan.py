@@ -48,7 +48,8 @@ class Running:
 
 @dataclass(frozen=True)
 class Plan:
-    """One run."""
+    """One run. `closes`: after so many seconds the engine's block is left, whatever runs.
+    `crashes`: at this moment the whole process is killed, and the same jobs are run again by the next one."""
 
     seed: int
     disorder: float
@@ -59,6 +60,8 @@ class Plan:
     sizes: Mapping[str, int]
     weather: Weather
     jobs: tuple[Running, ...]
+    closes: float | None
+    crashes: int | None
 
     @classmethod
     def of(cls, seed: int) -> Plan:
@@ -78,6 +81,7 @@ class Plan:
                 "retries": draw.choice([0, 1, 3, 3, 3]),
                 "task_timeout": timeout,
                 "backup_tasks": racing or (not crowded and draw.random() < 0.4),
+                "verify": draw.choice([0.0, 0.0, 0.0, 0.5]),
             },
             limits=_limits(draw, small=crowded),
             sizes=_sizes(draw, crowded),
@@ -86,6 +90,8 @@ class Plan:
                 Running.drawn(draw, impatient=crowded)
                 for _ in range(3 if crowded else draw.choice([1, 1, 1, 2, 3]))
             ),
+            closes=10 ** draw.uniform(-3, 0) if draw.random() < 0.05 else None,
+            crashes=int(10 ** draw.uniform(0.5, 2.2)) if draw.random() < 0.1 else None,
         )
 
 

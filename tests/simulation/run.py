@@ -7,20 +7,14 @@ cannot be survived. Whatever the outcome, nothing is left: no task, byte, buffer
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import shutil
-import sys
 import tempfile
-import threading
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import asyncmr
 from asyncmr import Engine
@@ -29,12 +23,11 @@ from asyncmr.job import Pair
 from asyncmr.storage.folder import sweep
 from tests.simulation.faults import Faults, Weather
 from tests.simulation.jobs import Case
-from tests.simulation.loop import Hang, SimulatedLoop
+from tests.simulation.leftovers import close_files_in, hearing, open_things, release_locks_in
+from tests.simulation.loop import Crash, Hang
+from tests.simulation.machine import Machine
 from tests.simulation.plan import Plan
-from tests.simulation.slots import SimulatedSlots
-from tests.simulation.system import simulated_system
-from tests.simulation.threads import SimulatedThreads
-from tests.simulation.verdict import Violation, Watched, blocks_left
+from tests.simulation.verdict import Violation, Watched
 
 # Where files are made and removed in microseconds, not in milliseconds.
 _MEMORY = "/dev/shm"
@@ -42,11 +35,13 @@ _MEMORY = "/dev/shm"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run. `jobs`: "exact", "cancelled", "left", or the name of an error, of each job."""
+    """What became of a run. `jobs`: "exact", "cancelled", "left" by its reader, "refused" by an output that a crash had
+    left half-made, or the name of an error, of each job. `again`: the retries and rivals of those that are exact."""
 
     seed: int
     jobs: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
+    again: Counter[str] = field(default_factory=Counter)
     digest: int = 0
     steps: int = 0
     seconds: float = 0.0
@@ -60,18 +55,19 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
     """
     plan = Plan.of(seed)
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if os.path.isdir(_MEMORY) else None))
-    before = _open_things()
+    before = open_things()
     try:
-        with _hearing() as heard:
+        with hearing() as heard:
             references = [reference(running.case) for running in plan.jobs]
             outcome, broken = _run(plan, references, folder, trace)
-        broken += heard
-        broken += [f"left open: {thing}" for thing in _open_things() - before]
+        if not outcome.faults["crash"]:  # which closes nothing
+            broken += heard
+        broken += [f"left open: {thing}" for thing in open_things() - before]
         broken += [f"left behind: {path}" for path in sorted(folder.rglob("*")) if _is_left(path, folder)]
         if broken:
             raise Violation("\n".join(broken))
     except (Violation, Hang) as error:
-        _close_files_in(folder)
+        close_files_in(folder)
         # Without the error itself, whose frames hold all that it left.
         raise Violation(
             f"seed {seed}: {error}\n{plan}\nIts schedule: python -m tests.simulation --seed {seed} --trace"
@@ -81,81 +77,65 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
     return outcome
 
 
-@contextmanager
-def _hearing() -> Iterator[list[str]]:
-    """Collects what only the interpreter would hear of: warnings, and errors in destructors."""
-    heard: list[str] = []
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda error: heard.append(
-        f"{error.err_msg}: {error.exc_value!r} in {error.object!r}"
-    )
-    try:
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            try:
-                yield heard
-            finally:
-                gc.collect()
-        heard += [str(warning.message) for warning in warned]
-    finally:
-        sys.unraisablehook = hook
-
-
 def _run(
     plan: Plan, references: list[list[Pair]], folder: Path, trace: Callable[[str], None] | None
 ) -> tuple[Outcome, list[str]]:
-    loop = SimulatedLoop(plan.seed, disorder=plan.disorder, grain=plan.grain)
-    faults = Faults(plan.seed, plan.weather, loop)
-    slots = SimulatedSlots(loop, faults)
-    if trace is not None:
-        loop.trace = trace
     broken: list[str] = []
+    spill = folder / "spill"
+    spill.mkdir()
+    machine = Machine(plan, plan.weather, trace)
     watched = [
-        Watched(running, reference, plan, faults, folder / f"job-{number}", broken)
+        Watched(running, reference, plan, machine.faults, folder / f"job-{number}", broken)
         for number, (running, reference) in enumerate(zip(plan.jobs, references, strict=True))
     ]
-
-    def after_call(name: str) -> None:
-        for job in watched:
-            job.look(name)
-
-    faults.after_call = after_call
+    if plan.crashes is not None:
+        machine.faults.at_moment(plan.crashes, 0, machine.crash)
     try:
-        with simulated_system(loop, faults, plan.sizes), blocks_left(broken):
-            jobs = loop.run_until_complete(_engine(plan, slots, faults, watched, folder, broken))
-            outcome = Outcome(plan.seed, jobs, faults.counts, loop.digest, loop.steps, loop.time())
-            loop.run_until_complete(loop.shutdown_asyncgens())
+        jobs = machine.run(lambda: _engine(plan, machine, watched, spill, broken), watched, broken)
+    except Crash:
+        release_locks_in(folder)
+        jobs = _run_again(plan, watched, spill, broken)
     finally:
-        slots.close()
-        loop.abandon()
-    return outcome, [*broken, *loop.unheard]
+        machine.close()
+    loop = machine.loop
+    faults = machine.faults
+    outcome = Outcome(plan.seed, jobs, faults.counts, faults.again, loop.digest, loop.steps, loop.time())
+    return outcome, broken
+
+
+def _run_again(plan: Plan, watched: list[Watched], spill: Path, broken: list[str]) -> list[str]:
+    """What the next process does after a crash, on a fair day."""
+    plan = replace(plan, closes=None, weather=Weather())
+    machine = Machine(plan, Weather(), None)
+    for job in watched:
+        job.starts_again(plan, machine.faults)
+    try:
+        return machine.run(lambda: _engine(plan, machine, watched, spill, broken), watched, broken)
+    finally:
+        machine.close()
 
 
 async def _engine(
-    plan: Plan,
-    slots: SimulatedSlots,
-    faults: Faults,
-    watched: list[Watched],
-    folder: Path,
-    broken: list[str],
+    plan: Plan, machine: Machine, watched: list[Watched], spill: Path, broken: list[str]
 ) -> list[str]:
-    spill = folder / "spill"
-    spill.mkdir()
+    faults = machine.faults
     engine = Engine(
         workers=plan.workers,
         memory="64 MiB",
         executor="inline",
         spill_dir=spill,
         limits=plan.limits,
-        slots=slots,
-        threads=lambda count, name: SimulatedThreads(name, faults),
+        slots=machine.slots,
+        threads=machine.threads,
         **plan.engine,
     )
     async with engine:
         tasks = [asyncio.ensure_future(job.run(engine)) for job in watched]
-        await asyncio.wait(tasks)
-        faults.over = True
-        await _at_rest(engine, faults, broken)
+        await asyncio.wait(tasks, timeout=plan.closes)
+        if plan.closes is None:
+            faults.over = True
+            await _at_rest(engine, faults, broken)
+    await asyncio.wait(tasks)
     if faults.counts["disk error"]:  # what could not be removed then
         sweep(os.fspath(spill))
         for job in watched:
@@ -184,43 +164,28 @@ async def _at_rest(engine: Engine, faults: Faults, broken: list[str]) -> None:
         broken.append(f"memory is still held: {budget.stats()}")
 
 
-@cache
+@lru_cache(1000)
 def reference(case: Case) -> list[Pair]:
     """The pairs of a job, in the order in which a single worker on a fair day gives them."""
-    loop = SimulatedLoop("reference", disorder=0.0)
-    faults = Faults("reference", Weather(), loop)
-    slots = SimulatedSlots(loop, faults)
+    machine = Machine(_FAIR, Weather(), None)
 
-    async def collected() -> list[Pair]:
+    async def collected() -> list[str]:
         engine = Engine(
-            workers=1,
-            memory="128 MiB",
-            executor="inline",
-            slots=slots,
-            threads=lambda count, name: SimulatedThreads(name, faults),
+            workers=1, memory="128 MiB", executor="inline", slots=machine.slots, threads=machine.threads
         )
         async with engine:
-            return list(await engine.collect(case.plain, asyncmr.records(case.records)))
+            pairs.extend(await engine.collect(case.plain, asyncmr.records(case.records)))
+        return []
 
+    pairs: list[Pair] = []
     try:
-        with simulated_system(loop, faults, {}):
-            return loop.run_until_complete(collected())
+        machine.run(collected, [], [])
     finally:
-        slots.close()
-        loop.close()
+        machine.close()
+    return pairs
 
 
-def _open_things() -> set[Any]:
-    return {*os.listdir("/proc/self/fd"), *(thread.name for thread in threading.enumerate())}
-
-
-def _close_files_in(folder: Path) -> None:
-    """After a broken promise: what the garbage collector would not close."""
-    gc.collect()
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        with suppress(OSError):
-            if os.readlink(f"/proc/self/fd/{fd}").startswith(f"{folder}/"):
-                os.close(fd)
+_FAIR = replace(Plan.of(0), disorder=0.0, grain=0.0, sizes={})
 
 
 def _is_left(path: Path, folder: Path) -> bool:

@@ -53,4 +53,4 @@ def test_what_many_seeds_met_is_said_in_figures():
     text = "\n".join(sums.lines(2.0))
     assert "runs 20 in 2 s, 10 a second" in text
     assert f"exact {sums.jobs['exact']}" in text
-    assert "hangs 0, other broken promises (wrong results, wrong errors, leftovers) 0" in text
+    assert "hangs 0, wrong results, wrong errors and leftovers 0" in text

@@ -21,8 +21,11 @@ class SimulatedThreads(Executor):
         self._name = name
         self._faults = faults
         self._under_way: dict[Future[Any], Callable[[], None]] = {}
+        self._closed = False
 
     def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if self._closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
         future: Future[Any] = Future()
         before, after = self._faults.delays(self._name)
 
@@ -48,6 +51,9 @@ class SimulatedThreads(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Does at once what is still to be done."""
+        self._closed = True
+        if self._faults.counts["crash"]:
+            return
         while self._under_way:
             next(iter(self._under_way.values()))()
 

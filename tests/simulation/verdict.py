@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncmr
 from asyncmr import Engine, Report
-from asyncmr.connectors.part_files import STAGING, SUCCESS
+from asyncmr.connectors.part_files import STAGING, SUCCESS, PartFile, PartFiles
 from asyncmr.connectors.text import TextFiles
-from asyncmr.errors import (
-    CorruptRunError,
-    InputError,
-    OutputError,
-    PoolStartError,
-    StorageError,
-    TaskTimeout,
-    UserCodeError,
-    WorkerDied,
-)
-from asyncmr.job import Pair
+from asyncmr.errors import OutputError
+from asyncmr.job import Pair, Sink
 from asyncmr.kernel.formats import TextFormat
-from asyncmr.storage.budget import JobBudget
-from asyncmr.storage.runs import BlockStore
+from asyncmr.pipeline.messages import Part
+from tests.simulation.excuses import excused
 from tests.simulation.faults import Faults
 from tests.simulation.plan import Plan, Running
 
@@ -54,10 +44,12 @@ class Watched:
         self._faults = faults
         self._broken = broken
         self._cancelled = False
+        self._refused = False  # since the output holds what a killed process has made visible
         self._files: list[Path] = []
+        self._bytes = TextFormat().encode([key for key, _ in reference], [value for _, value in reference])
         self._folder = folder
         self.output = folder / "output"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         if sorted(map(repr, reference)) != sorted(map(repr, self._case.expected)):
             self._breaks(f"the engine in fair weather gave {reference}, not {self._case.expected}")
 
@@ -71,6 +63,10 @@ class Watched:
         elif self._running.cancelled is not None:
             asyncio.get_running_loop().call_later(self._running.cancelled, self._cancel, task)
         await asyncio.wait([task])
+        if self._refused:
+            if not isinstance(task.exception(), OutputError):
+                self._breaks("it mixed its output with what a killed job had left")
+            return "refused"
         if self._running.way == "run":
             self._check_output(complete=not task.cancelled() and task.exception() is None)
         if task.cancelled():
@@ -83,10 +79,28 @@ class Watched:
         self._check_error(error)
         return type(error).__name__
 
+    def starts_again(self, plan: Plan, faults: Faults) -> None:
+        """The process was killed while the job ran, or before or after: it is run once more."""
+        self._plan, self._faults = plan, faults
+        self._running = replace(self._running, cancelled=None, leaves=None)
+        names = os.listdir(self.output) if self.output.exists() else []
+        self._refused = any(not name.startswith(STAGING) for name in names)
+        if SUCCESS in names:
+            self._check_parts()
+
     def look(self, name: str) -> None:
         """After a system call: were the process killed now, would a reader be misled?"""
         if name in ("open", "rename") and (self.output / SUCCESS).exists():
             self._check_parts()
+
+    def look_at_part(self, sink: Sink, part: Part) -> None:
+        """Whatever becomes of the job: what the sink was given as a finished part is one."""
+        if not isinstance(sink, PartFiles) or sink._folder != str(self.output):
+            return
+        if isinstance(part.writer, PartFile) and part.writer.written:
+            written = Path(part.writer.path).read_bytes()
+            if written not in self._bytes:
+                self._breaks(f"the sink was given {written!r} as part {part.index} of {self._reference}")
 
     def _cancel(self, task: asyncio.Task[Any]) -> None:
         if not task.done():
@@ -134,6 +148,7 @@ class Watched:
         if self._running.source != "files":
             given = records if self._running.source == "records" else iter(records)
             return asyncmr.records(given, records_per_task=per_task)
+        self._files.clear()
         third = len(records) // 3 + 1
         for number in range(3):
             file = self._folder / f"input-{number}"
@@ -146,26 +161,7 @@ class Watched:
     # The verdict.
 
     def _check_error(self, error: BaseException) -> None:
-        counts = self._faults.counts
-        deaths = counts["death"] + counts["hang"]
-        if isinstance(error, UserCodeError):
-            allowed = self._case.poison is not None
-            if error.line is not None:
-                lines = Path(error.path or "").read_text().split("\n")
-                allowed = allowed and lines[error.line - 1] == self._case.poison
-        elif isinstance(error, WorkerDied):
-            allowed = deaths > self._plan.engine["retries"]
-        elif isinstance(error, TaskTimeout):
-            allowed = self._plan.engine["task_timeout"] is not None
-        elif isinstance(error, PoolStartError):
-            allowed = counts["failed start"] > 0
-        elif isinstance(error, CorruptRunError):
-            allowed = counts["flipped bit"] > 0
-        elif isinstance(error, StorageError | InputError | OutputError):
-            allowed = counts["disk error"] > 0
-        else:
-            allowed = False
-        if not allowed:
+        if not excused(error, self._case, self._plan, self._faults.counts):
             chain = []
             cause: BaseException | None = error
             while cause is not None:
@@ -182,8 +178,8 @@ class Watched:
         for name, stage in report.stages.items():
             again = stage.retries + stage.rivals
             self._same(f"attempts of {name}", stage.attempts, stage.tasks + again)
-            self._faults.counts["rival"] += stage.rivals
-            self._faults.counts["retry"] += stage.retries
+            self._faults.again["retries"] += stage.retries
+            self._faults.again["rivals"] += stage.rivals
         if case.counts:
             counters = report.counters.get("simulation", {})
             self._same("records counted", counters.get("records", 0), len(case.records))
@@ -205,8 +201,7 @@ class Watched:
     def _check_parts(self) -> None:
         parts = sorted(self.output.glob("part-*"))
         written = b"".join(part.read_bytes() for part in parts)
-        keys, values = [key for key, _ in self._reference], [value for _, value in self._reference]
-        if written != TextFormat().encode(keys, values):
+        if written != self._bytes:
             self._breaks(f"the output is marked as complete, and holds {written!r}, not {self._reference}")
 
     def _cannot_remove(self) -> bool:
@@ -218,20 +213,3 @@ class Watched:
 
     def _breaks(self, what: str) -> None:
         self._broken.append(f"job {self._case.name!r}, {self._running.way}: {what}")
-
-
-@contextmanager
-def blocks_left(broken: list[str]) -> Iterator[None]:
-    """Looks into the block store of each job that succeeds: what is left there was forgotten."""
-    close = BlockStore.__aexit__
-
-    async def look(self: BlockStore, *raised: Any) -> None:
-        if raised[0] is None and isinstance(self._budget, JobBudget) and self.stats().blocks:
-            broken.append(f"blocks are left in the store of a job that is done: {self.stats()}")
-        await close(self, *raised)
-
-    BlockStore.__aexit__ = look  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        BlockStore.__aexit__ = close  # type: ignore[method-assign]
