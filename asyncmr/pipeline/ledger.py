@@ -43,9 +43,13 @@ class Ledger:
         return True
 
     def advance(self, stage: str, done: int, total: int | None, unit: str) -> None:
-        """Notes how far a stage is; `done` is what was added."""
-        before = self._progress.get(stage)
-        self._progress[stage] = (done if before is None else before[0] + done, total, unit)
+        """Notes how far a stage is; `done` is what was added.
+
+        `total` is what the source announced. What is read may be more: the newline that a file lacked, say.
+        """
+        if stage in self._progress:
+            done += self._progress[stage][0]
+        self._progress[stage] = (done, None if total is None else max(total, done), unit)
 
     def progress(self) -> Progress:
         """How far each stage is."""
