@@ -172,27 +172,30 @@ class LocalEngine:
     async def _execute(
         self, job: Job, source: Source, sink: Sink, progress: ProgressCallback | None, budget: JobBudget
     ) -> Report:
-        async with BlockStore(budget, self._folder, self._disk, self._codec) as store:
-            resources = Resources(
-                self._pool,
-                self._disk,
-                store,
-                budget,
-                self._limits,
-                self._hasher,
-                self._tolerance,
-                self._programs,
-                self._verify,
-            )
-            flow = Flow(job, source, sink, resources)
+        store = BlockStore(budget, self._folder, self._disk, self._codec)
+        resources = Resources(
+            self._pool,
+            self._disk,
+            store,
+            budget,
+            self._limits,
+            self._hasher,
+            self._tolerance,
+            self._programs,
+            self._verify,
+        )
+        flow = Flow(job, source, sink, resources)
+        async with flow.output(), store:
             if progress is None:
-                return await flow.run()
-            async with TaskScope() as scope:
-                scope.spawn(lambda: _tell(flow, progress), name="progress")
-                report = await flow.run()
-                scope.cancel()
+                await flow.run()
+            else:
+                async with TaskScope() as scope:
+                    scope.spawn(lambda: _tell(flow, progress), name="progress")
+                    await flow.run()
+                    scope.cancel()
+        if progress is not None:
             progress(flow.ledger.progress())
-        return report
+        return flow.report()
 
 
 def _cpus() -> int:

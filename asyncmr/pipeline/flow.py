@@ -17,8 +17,8 @@ the source; a source that cannot be looked at is stored first, by a step that ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -93,33 +93,18 @@ class Flow:
         self._account = Account(job.title)
         self.ledger = Ledger(job.title)
 
-    async def run(self) -> Report:
-        """Runs all steps and commits the sink; on failure or cancellation the sink shows nothing."""
-        steps = self._steps()
-        first = await self._source.prepare(self._resources.disk)
+    @asynccontextmanager
+    async def output(self) -> AsyncIterator[None]:
+        """Looks at the source and opens the sink; at the end commits it. On failure or cancellation it shows nothing.
+
+        Whatever a job has to clean up belongs inside: a cancellation that came between the commit and its caller
+        would leave an output that nobody was told of.
+        """
+        self._steps = self._runnable()
+        self._info = await self._source.prepare(self._resources.disk)
         await self._sink.open(self._resources.disk)
         try:
-            source, info = self._source, first
-            if not self._resources.limits.is_small(info):
-                await self._set_aside(steps)
-            prefixes = [f"{number}." if len(steps) > 1 else "" for number in range(1, len(steps) + 1)]
-            left = list(zip(steps, prefixes, strict=True))
-            while left:
-                step, prefix = left.pop(0)
-                following = None
-                small = self._resources.limits.is_small(info)
-                # A step that only maps runs on the results of the reducers before it, in their workers; but after
-                # a small step, whose one worker would then do all of it, however long it takes.
-                if left and step.shuffles and not small and _maps_pairs(left[0][0]):
-                    following = left.pop(0)
-                sink: Any = StoredParts(self._resources.store, self._resources.limits.split)
-                if not left:
-                    sink = self._sink
-                if step.total_order and not info.sampled and not small:
-                    source, info = await self._stored(source, info, step, prefix)
-                await _StepFlow(self, step, prefix, source, sink, info, following).run()
-                if left:
-                    source, info = sink, await sink.prepare(self._resources.disk)
+            yield
             await self._sink.commit()
         except BaseException as error:
             with CancelScope(shield=True):
@@ -128,9 +113,37 @@ class Flow:
                 except OutputError as second:
                     error.add_note(f"afterwards the output was not removed: {second}")
             raise
+
+    async def run(self) -> None:
+        """Runs all steps, inside `output`."""
+        steps = self._steps
+        source, info = self._source, self._info
+        if not self._resources.limits.is_small(info):
+            await self._set_aside(steps)
+        prefixes = [f"{number}." if len(steps) > 1 else "" for number in range(1, len(steps) + 1)]
+        left = list(zip(steps, prefixes, strict=True))
+        while left:
+            step, prefix = left.pop(0)
+            following = None
+            small = self._resources.limits.is_small(info)
+            # A step that only maps runs on the results of the reducers before it, in their workers; but after
+            # a small step, whose one worker would then do all of it, however long it takes.
+            if left and step.shuffles and not small and _maps_pairs(left[0][0]):
+                following = left.pop(0)
+            sink: Any = StoredParts(self._resources.store, self._resources.limits.split)
+            if not left:
+                sink = self._sink
+            if step.total_order and not info.sampled and not small:
+                source, info = await self._stored(source, info, step, prefix)
+            await _StepFlow(self, step, prefix, source, sink, info, following).run()
+            if left:
+                source, info = sink, await sink.prepare(self._resources.disk)
+
+    def report(self) -> Report:
+        """What the job did."""
         return self.ledger.report(bytes_spilled=self._resources.store.stats().spilled_bytes_total)
 
-    def _steps(self) -> list[Step]:
+    def _runnable(self) -> list[Step]:
         """The steps, each with the mapper that can run; known now, and not when its turn comes after all the others."""
         room = self._resources.limits.room(self._resources.pool.workers)
         steps = []

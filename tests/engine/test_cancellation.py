@@ -13,7 +13,9 @@ import pytest
 
 import asyncmr
 from asyncmr import ClosedError, Engine, Job
+from asyncmr.connectors.part_files import PartFiles
 from asyncmr.connectors.text import TextFiles
+from asyncmr.kernel.formats import TextFormat
 from asyncmr.pipeline.limits import Limits
 from tests.engine.at_rest import is_at_rest
 from tests.engine.trail import work
@@ -260,6 +262,27 @@ async def test_a_job_whose_engine_is_left_cleans_up_while_it_still_can(way, trai
     with pytest.raises(ClosedError, match="engine was left while this job ran"):
         await running
     assert not (tmp_path / "output").exists()
+
+
+class CancelsOnceCommitted(PartFiles):
+    """An output whose job is cancelled as soon as it is complete."""
+
+    job: asyncio.Task
+
+    async def commit(self) -> None:
+        await super().commit()
+        asyncio.get_running_loop().call_soon(self.job.cancel)
+
+
+@pytest.mark.parametrize("progress", [None, lambda progress: None])
+async def test_a_job_whose_output_is_complete_is_not_cancelled_any_more(trail, tmp_path, progress):
+    sink = CancelsOnceCommitted(tmp_path / "output", TextFormat())
+    async with Engine(workers=2, limits=STAGED) as engine:
+        execute = engine._backend.execute(staged(trail), source(), sink, progress=progress)
+        sink.job = asyncio.create_task(execute)
+        report = await sink.job
+    assert report.stages["reduce"].pairs_out == 20
+    assert (tmp_path / "output" / "_SUCCESS").exists()
 
 
 async def test_cancelling_a_job_twice_is_the_same_as_once(trail):
