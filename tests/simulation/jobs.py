@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -82,7 +82,7 @@ class Case:
     """A job and its input. `poison`: a record at which its mapper raises."""
 
     name: str
-    records: tuple[str, ...]
+    records: tuple[str, ...] = field(repr=False)
     partitions: int | None
     poison: str | None = None
 

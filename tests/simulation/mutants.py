@@ -306,6 +306,15 @@ def leaves_what_a_killed_process_had_spilled(real: Any) -> Any:
     return lambda folder: []
 
 
+@mutant(streamed.Streamed, "accept")
+def ends_a_stream_with_its_first_part(real: Any) -> Any:
+    async def accept(self: streamed.Streamed, index: int, writer: Any) -> None:
+        await real(self, index, writer)
+        self._complete = True
+
+    return accept
+
+
 # Actors, and who waits for whom.
 
 

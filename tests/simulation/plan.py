@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from asyncmr.pipeline.limits import Limits
 from tests.simulation.faults import Weather
 from tests.simulation.jobs import Case
+
+# The modules of codecs that are not installed are not missed.
+_CODECS = [name for name, module in (("lz4", "lz4"), ("zstd", "zstandard")) if find_spec(module)] or ["none"]
 
 WAYS = ("collect", "run", "run", "stream")
 SOURCES = ("records", "records", "iterator", "files", "files")
@@ -81,6 +85,7 @@ class Plan:
                 "retries": draw.choice([0, 1, 3, 3, 3]),
                 "task_timeout": timeout,
                 "backup_tasks": racing or (not crowded and draw.random() < 0.4),
+                "spill_compression": draw.choice(["none", "none", "none", *_CODECS]),
                 "verify": draw.choice([0.0, 0.0, 0.0, 0.5]),
             },
             limits=_limits(draw, small=crowded),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncmr
-from asyncmr import Engine, Report
+from asyncmr import Engine, Progress, Report
 from asyncmr.connectors.part_files import STAGING, SUCCESS, PartFile, PartFiles
 from asyncmr.connectors.text import TextFiles
 from asyncmr.errors import OutputError
@@ -45,6 +45,7 @@ class Watched:
         self._broken = broken
         self._cancelled = False
         self._refused = False  # since the output holds what a killed process has made visible
+        self._done: dict[str, int] = {}  # how far each stage has come
         self._files: list[Path] = []
         self._bytes = TextFormat().encode([key for key, _ in reference], [value for _, value in reference])
         self._folder = folder
@@ -83,6 +84,7 @@ class Watched:
         """The process was killed while the job ran, or before or after: it is run once more."""
         self._plan, self._faults = plan, faults
         self._running = replace(self._running, cancelled=None, leaves=None)
+        self._done.clear()
         names = os.listdir(self.output) if self.output.exists() else []
         self._refused = any(not name.startswith(STAGING) for name in names)
         if SUCCESS in names:
@@ -110,14 +112,15 @@ class Watched:
     # The ways to run a job.
 
     async def _collect(self, engine: Engine, source: Any) -> str:
-        result = await engine.collect(self._case.job, source)
+        result = await engine.collect(self._case.job, source, progress=self._progress)
         if list(result) != self._reference:
             self._breaks(f"it gave {list(result)}, not {self._reference}")
         self._check_report(result.report)
         return "exact"
 
     async def _run(self, engine: Engine, source: Any) -> str:
-        self._check_report(await engine.run(self._case.job, source, self.output))
+        report = await engine.run(self._case.job, source, self.output, progress=self._progress)
+        self._check_report(report)
         return "exact"
 
     async def _stream(self, engine: Engine, source: Any) -> str:
@@ -142,6 +145,13 @@ class Watched:
             self._breaks(f"the stream ended after {len(got)} of {len(self._reference)} pairs")
         self._check_report(pairs.report)
         return "exact"
+
+    def _progress(self, progress: Progress) -> None:
+        for stage in progress.stages:
+            before = self._done.get(stage.name, 0)
+            if stage.done < before or (stage.total is not None and stage.done > stage.total):
+                self._breaks(f"progress of {stage.name}: {stage.done} of {stage.total}, and before {before}")
+            self._done[stage.name] = stage.done
 
     def _source(self) -> Any:
         records, per_task = self._case.records, self._running.per_task
