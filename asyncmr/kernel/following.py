@@ -61,11 +61,9 @@ class FollowingOutlet:
         self.pairs_out += len(batch)
 
     def _add_guarded(self, guarding: Guarding, batch: list[Pair]) -> Iterator[Item]:
-        def bundle(start: int, stop: int) -> Iterator[Pair]:
+        def bundle(start: int, stop: int) -> tuple[Iterator[Pair], Iterator[Pair]]:
             given = iter(batch[start:stop])
-            yield from chain.from_iterable(starmap(self._mapper, given))
-            if stopped_early(given):
-                raise EOFError  # any error will do: they are looked through
+            return chain.from_iterable(starmap(self._mapper, given)), given
 
         def one(index: int) -> Iterable[Pair]:
             return guarding.group("following", self._mapper, batch[index], batch[index])

@@ -11,7 +11,7 @@ from typing import Any
 from asyncmr.job import Decoder, Mapper, Pair, RecordBatch, Reduction
 from asyncmr.kernel.batching import Batching, Input
 from asyncmr.kernel.blocks import Slice
-from asyncmr.kernel.failures import UserFailure, check_keys, stopped_early
+from asyncmr.kernel.failures import UserFailure, check_keys
 from asyncmr.kernel.guarding import Guarding
 from asyncmr.kernel.layout import Stretch, Table, gathered
 from asyncmr.kernel.mapping import Mapping
@@ -64,12 +64,11 @@ class GuardedMapping(Mapping):
         keys = None if piece.keys is None else piece.keys[start:stop]
         values = piece.values[start:stop]
 
-        def bundle(begin: int, end: int) -> Iterator[Pair]:
+        def bundle(begin: int, end: int) -> tuple[Iterator[Pair], Iterator[Any]]:
             records = iter(values[begin:end])
             some = None if keys is None else iter(keys[begin:end])
-            yield from chain.from_iterable(map(self._mapper, some or repeat(None), records))
-            if stopped_early(some or records):
-                raise EOFError  # any error will do: they are looked through
+            made = chain.from_iterable(map(self._mapper, some or repeat(None), records))
+            return made, some or records
 
         def one(index: int) -> Iterable[Pair]:
             key, value = None if keys is None else keys[index], values[index]
@@ -105,7 +104,7 @@ class GuardedBatching(Batching):
         whole = self._guarding.bundle("mapper", number, given.records, partial(self._checked, given))
         if whole is None:
             whole = self._looked_through(given)
-        self._guarding.unmark()
+        self._guarding.marks.clear()
         return whole
 
     def _looked_through(self, given: Input) -> ColumnBatch:
@@ -122,7 +121,7 @@ class GuardedBatching(Batching):
             )
             is not None
         ]
-        self._guarding.unmark()
+        self._guarding.marks.clear()
         if not good:
             return ColumnBatch([], [])
         try:
@@ -149,8 +148,8 @@ def guarded_results(
 ) -> Iterator[Iterable[Pair]]:
     """The results of these keys."""
 
-    def bundle(start: int, stop: int) -> Iterator[Pair]:
-        return reduction.results(keys[start:stop], table)
+    def bundle(start: int, stop: int) -> tuple[Iterator[Pair], None]:
+        return reduction.results(keys[start:stop], table), None
 
     def one(index: int) -> Iterable[Pair]:
         key = keys[index]

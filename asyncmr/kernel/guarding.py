@@ -10,32 +10,27 @@ attempt fails, and the next one is told to leave it out, as it is told of what k
 
 from __future__ import annotations
 
-import marshal
-import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, wraps
 from itertools import chain, islice
-from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from asyncmr.counters import Counts, add_counts, counting
 from asyncmr.excerpt import message_of, traceback_of, type_name
 from asyncmr.job import Pair
-from asyncmr.kernel.failures import UserFailure, check_keys, check_pairs
+from asyncmr.kernel.failures import UserFailure, check_keys, check_pairs, stopped_early
 from asyncmr.kernel.footprint import estimate_bytes
+from asyncmr.kernel.leftout import LeftOut
 from asyncmr.kernel.mapping import BATCH
+from asyncmr.kernel.marks import BUNDLE_OF, ROLES, Marks, Place
 from asyncmr.kernel.outlets import SAMPLE, Item
 
 T = TypeVar("T")
 
-# Whose calls are numbered, each role's from 0: a mapper's records, a reducer's keys, and the pairs that a following
-# mapper gets. What is called for many of them at once is a bundle, such as the batch of a batch function.
-_BUNDLES = {"mapper": "records", "reducer": "keys", "following": "pairs"}
-BUNDLES = tuple(_BUNDLES.values())
-ROLES = (*_BUNDLES, *BUNDLES)
-Place = tuple[str, int]
-"""A role, and the number of the call."""
+Bundle = Callable[[int, int], tuple[Iterator[Pair], Iterator[Any] | None]]
+"""The pairs for the records or keys from an index to another, and the iterator of a list that a `map` takes, if any."""
 
 # A mark and a look at the outcome cost as much as ten cheap records; where one fails, all of its bundle run again.
 BUNDLE = 32
@@ -43,27 +38,8 @@ BUNDLE = 32
 # What a bundle may give before it is taken apart, and a record, or a key, before it goes on unguarded.
 MOST_PAIRS = 100_000
 MOST_BYTES = 16 << 20
-# What is told of skipped records leaves the worker when it takes this much.
-_FULL = 256 << 10
-_ENTRY = 200
 # Failures in the functions that call for no skipping, since they leave a table half changed.
 _SKIPPABLE = ("mapper", "reducer", "aggregator")
-
-_MARK = struct.Struct("<bqd")
-NO_MARK = _MARK.pack(-1, 0, 0.0)
-
-
-class Mark(NamedTuple):
-    """The call that a worker was in, since when (`time.monotonic`)."""
-
-    place: Place
-    since: float
-
-    @classmethod
-    def read(cls, trail: bytes) -> Mark | None:
-        """What a trail says; None if the worker was in no call."""
-        role, number, since = _MARK.unpack(trail)
-        return None if role < 0 else cls((ROLES[role], number), since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,33 +55,31 @@ class Guard:
     most: int | None = None
 
 
-class Enough(Exception):
-    """The attempt has left out more than it may."""
-
-
-class _TooMany(Exception):
-    """A bundle gives more pairs than can be held."""
+class _NotAll(Exception):
+    """These are not all pairs of a bundle: they are too many, or the function ended as if its input had ended."""
 
 
 class Guarding:
     """A guard at work in one attempt. Close it.
 
-    `hashes`: the keys of a mapper's pairs must have a hash. `skipped`: how many were left out, by role.
+    `hashes`: the keys of a mapper's pairs must have a hash.
     """
 
     def __init__(self, guard: Guard, *, hashes: bool) -> None:
-        self._guard = guard
-        self.hashes = hashes
-        self._trail = open(guard.trail, "r+b", buffering=0)  # noqa: SIM115
-        self._marked = False
+        self._skip = guard.skip
         self._next = dict.fromkeys(ROLES, 0)
-        self._told: dict[str, list[tuple[Any, ...]]] = {}
-        self._size = 0
-        self.skipped: dict[str, int] = {}
+        self.hashes = hashes
+        self.marks = Marks(guard.trail)
+        self.left_out = LeftOut(guard.keep, guard.most)
 
     def close(self) -> None:
         """Closes the trail."""
-        self._trail.close()
+        self.marks.close()
+
+    def waiting(self) -> Iterator[Item]:
+        """What is to be told of what was left out, once it is much."""
+        if self.left_out.full:
+            yield from self.left_out.told()
 
     def group(
         self,
@@ -129,12 +103,12 @@ class Guarding:
         self,
         role: str,
         items: int,
-        bundle: Callable[[int, int], Iterator[Pair]],
+        bundle: Bundle,
         one: Callable[[int], Iterable[Pair]],
     ) -> Iterator[Iterable[Pair]]:
         """The pairs for so many records or keys.
 
-        `bundle` gives those of the ones from an index to another, and `one` those of a single one, by `group`.
+        `one` gives those of a single one, by `group`.
         """
         at = 0
         while at < items:
@@ -153,7 +127,7 @@ class Guarding:
     ) -> Iterable[Pair]:
         """The pairs for a key whose values are more than memory holds; `skipped()` is called if it is left out."""
         place = role, self._next[role]
-        if place not in self._guard.skip:
+        if place not in self._skip:
             self._next[role] += 1
             return self._rest(place, function, function())
         self.run(role, function, shown)
@@ -172,10 +146,10 @@ class Guarding:
         """What `call()` returns; None if it fails. `counted`: the user counters that it raises count then."""
         place = role, self._next[role]
         self._next[role] += 1
-        if place in self._guard.skip:
-            self._leave_out(role, shown, position(), *self._guard.skip[place], "")
+        if place in self._skip:
+            self.left_out.add(role, shown, position(), *self._skip[place])
             return None
-        self.mark(place)
+        self.marks.set(place)
         counts: Counts = {}
         try:
             with counting(counts):
@@ -186,8 +160,8 @@ class Guarding:
             told = error
             if isinstance(error, UserFailure):
                 told = error.__cause__ or TypeError(str(error))
-            trace = "" if self.skipped else traceback_of(told)
-            self._leave_out(role, shown, position(), type_name(told), message_of(told), trace)
+            trace = "" if self.left_out.counts else traceback_of(told)
+            self.left_out.add(role, shown, position(), type_name(told), message_of(told), trace)
             return None
         if counted:
             add_counts(counts)
@@ -195,11 +169,11 @@ class Guarding:
 
     def bundle(self, role: str, number: int, items: int, call: Callable[[], T]) -> T | None:
         """What `call()` makes of so many records or keys at once; None if they are to be looked through."""
-        place = _BUNDLES[role], number
-        skip, first = self._guard.skip, self._next[role]
+        place = BUNDLE_OF[role], number
+        skip, first = self._skip, self._next[role]
         if skip and (place in skip or any((role, each) in skip for each in range(first, first + items))):
             return None
-        self.mark(place)
+        self.marks.set(place)
         counts: Counts = {}
         try:
             with counting(counts):
@@ -220,9 +194,9 @@ class Guarding:
         def watch(key: Any, value: Any) -> T:
             place = role, self._next[role]
             self._next[role] += 1
-            if place in self._guard.skip:
+            if place in self._skip:
                 return nothing
-            self.mark(place)
+            self.marks.set(place)
             return function(key, value)
 
         return watch
@@ -238,40 +212,13 @@ class Guarding:
                 rest += islice(pairs, BATCH - len(rest))
                 if len(rest) < BATCH:
                     break
-                self.unmark()
+                self.marks.clear()
                 batch = rest.copy()
                 rest.clear()
                 yield batch
-            if self._size >= _FULL:
+            if self.left_out.full:
                 yield []
-        self.unmark()
-
-    def waiting(self) -> Iterator[Item]:
-        """What is to be told of skipped records, once it is much."""
-        if self._size >= _FULL:
-            yield from self.items()
-
-    def items(self) -> Iterator[Item]:
-        """What is to be told of skipped records: a list of `Entry` each, and the role."""
-        for role, told in self._told.items():
-            yield ("skipped", role), marshal.dumps(told)
-        self._told, self._size = {}, 0
-
-    def mark(self, place: Place) -> None:
-        """A call begins."""
-        role, number = place
-        self._write(_MARK.pack(ROLES.index(role), number, monotonic()))
-        self._marked = True
-
-    def unmark(self) -> None:
-        """What the worker does now is nobody's call: to die of it does not speak against the last one."""
-        if self._marked:
-            self._write(NO_MARK)
-            self._marked = False
-
-    def _write(self, mark: bytes) -> None:
-        self._trail.seek(0)
-        self._trail.write(mark)
+        self.marks.clear()
 
     def _drawn(
         self, role: str, function: object, made: Iterator[Pair]
@@ -288,12 +235,11 @@ class Guarding:
             if len(pairs) >= MOST_PAIRS or size >= MOST_BYTES:
                 return pairs, made
 
-    def _all_drawn(
-        self, role: str, bundle: Callable[[int, int], Iterator[Pair]], start: int, stop: int
-    ) -> list[Pair]:
-        pairs, rest = self._drawn(role, "the mapper", bundle(start, stop))
-        if rest is not None:
-            raise _TooMany
+    def _all_drawn(self, role: str, bundle: Bundle, start: int, stop: int) -> list[Pair]:
+        made, given = bundle(start, stop)
+        pairs, rest = self._drawn(role, "the mapper", made)
+        if rest is not None or (given is not None and stopped_early(given)):
+            raise _NotAll
         return pairs
 
     def _rest(
@@ -303,7 +249,7 @@ class Guarding:
         role, _ = place
         try:
             while True:
-                self.mark(place)
+                self.marks.set(place)
                 some = list(islice(made, BATCH))
                 self._check(role, function, some)
                 yield from some
@@ -319,44 +265,17 @@ class Guarding:
             raise UserFailure("mapper", message, late=place) from cause
 
     def _check(self, role: str, function: object, pairs: list[Pair]) -> None:
+        who = ("reducer", "the reducer") if role == "reducer" else ("mapper", function)
         try:
             keys = [key for key, _ in pairs]
         except (TypeError, ValueError):
-            kind = "reducer" if role == "reducer" else "mapper"
-            check_pairs(kind, "the reducer" if role == "reducer" else function, pairs)
+            check_pairs(*who, pairs)
             raise
+        if not set(map(type, pairs)) <= {tuple}:
+            check_pairs(*who, pairs)
         if self.hashes and role == "mapper":
-            check_keys(keys)
-
-    def _leave_out(
-        self, role: str, shown: Any, position: int | None, error: str, message: str, trace: str
-    ) -> None:
-        text = _text(shown, self._guard.keep)
-        cut = len(text) > self._guard.keep
-        entry = Entry(position, error, message, text[: self._guard.keep], cut, trace)
-        self._told.setdefault(role, []).append(tuple(entry))
-        self._size += len(text) + len(message) + len(trace) + _ENTRY
-        self.skipped[role] = self.skipped.get(role, 0) + 1
-        if self._guard.most is not None and sum(self.skipped.values()) > self._guard.most:
-            raise Enough
-
-
-class Entry(NamedTuple):
-    """What is told of one that was left out. `position`: the decoder's; `trace`: the traceback, of the first only."""
-
-    position: int | None
-    error: str
-    message: str
-    text: str
-    cut: bool
-    trace: str
-
-
-def _text(value: Any, most: int) -> str:
-    """A str itself, and of others the `repr`: a little more of it than `most`, if it is longer."""
-    if isinstance(value, str):
-        return value[: most + 1]
-    try:
-        return repr(value)[: most + 1]
-    except Exception as error:
-        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+            try:
+                deque(map(hash, keys), 0)
+            except TypeError:
+                check_keys(keys)
+                raise

@@ -22,8 +22,9 @@ from asyncmr.kernel.bounds import Bounds
 from asyncmr.kernel.failures import UserFailure, check_pairs
 from asyncmr.kernel.following import FollowingOutlet
 from asyncmr.kernel.guarded import GuardedBatching, GuardedMapping, guarded_results, guarded_stream
-from asyncmr.kernel.guarding import Enough, Guard, Guarding
+from asyncmr.kernel.guarding import Guard, Guarding
 from asyncmr.kernel.layout import Feed, Layout, Stretch, Table, gathered, tables_of
+from asyncmr.kernel.leftout import Enough
 from asyncmr.kernel.mapping import BATCH, Mapping
 from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, Pack, RunOutlet
 from asyncmr.kernel.passing import joined
@@ -78,9 +79,9 @@ class StepProgram:
                 facts = yield from getattr(program, method)(own, feed)
             except Enough:
                 facts = {"enough": True}
-            guarding.unmark()
-            yield from guarding.items()
-        return {**facts, "skipped": guarding.skipped}
+            guarding.marks.clear()
+            yield from guarding.left_out.told()
+        return {**facts, "skipped": guarding.left_out.counts}
 
     def sample(self, argument: tuple[int, tuple[int, ...]], feed: Feed) -> Task:
         """The mapper alone on some records, fed as one buffer; yields a block of the keys that it makes of them.
@@ -101,6 +102,8 @@ class StepProgram:
                 mapping.watch(self._guarding.watched)
             with suppress(UserFailure):
                 deque(mapping.into(found), maxlen=0)
+            if self._guarding is not None:
+                self._guarding.marks.clear()
             records += mapping.records
             pairs += mapping.pairs
         yield ("sample",), found.encoded()

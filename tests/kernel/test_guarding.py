@@ -17,7 +17,7 @@ import asyncmr
 from asyncmr import batch
 from asyncmr.aggregators import Count
 from asyncmr.counters import Counts, counting
-from asyncmr.kernel import batching, guarding, mapping
+from asyncmr.kernel import batching, guarding, leftout, mapping
 from asyncmr.kernel.aggregating import AggregateReduction
 from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.failures import UserFailure
@@ -26,8 +26,10 @@ from asyncmr.kernel.following import FollowingOutlet
 from asyncmr.kernel.formats import PairFormat
 from asyncmr.kernel.grouping import GroupReduction
 from asyncmr.kernel.guarded import guarded_stream
-from asyncmr.kernel.guarding import BUNDLE, NO_MARK, Entry, Guard, Guarding, Mark, Place
+from asyncmr.kernel.guarding import BUNDLE, Guard, Guarding
 from asyncmr.kernel.layout import Stretch
+from asyncmr.kernel.leftout import Entry
+from asyncmr.kernel.marks import NO_MARK, Mark, Place
 from asyncmr.kernel.outlets import ChunkOutlet
 from tests.kernel.feeds import Rounds, ShareFeed, driven, pieces_of
 from tests.kernel.test_mapping import REDUCTIONS, step, total
@@ -205,7 +207,7 @@ def test_a_bundle_of_too_many_pairs_is_taken_apart(monkeypatch):
 
 
 def test_much_that_is_told_leaves_before_the_end(monkeypatch):
-    monkeypatch.setattr(guarding, "_FULL", 1000)
+    monkeypatch.setattr(leftout, "_FULL", 1000)
     with tempfile.NamedTemporaryFile() as file:
         file.write(NO_MARK)
         file.flush()
@@ -349,7 +351,7 @@ def endless():
 def streamed(reducer, trail, skip):
     with closing(Guarding(Guard(trail, skip, 50), hashes=True)) as with_guard:
         groups = guarded_stream(with_guard, GroupReduction(None, reducer), endless())
-        return [pair for group in groups for pair in group], with_guard.skipped
+        return [pair for group in groups for pair in group], with_guard.left_out.counts
 
 
 def test_a_key_with_endless_values_streams_and_the_others_of_its_place_are_guarded(trail):
@@ -378,7 +380,7 @@ def test_a_following_mapper_leaves_out_the_pairs_on_which_it_fails(trail):
         outlet = FollowingOutlet(mapper, "2.map", chunks, with_guard)
         items = [*outlet.add([("a", 1), ("b", 0), ("c", 2)]), *outlet.finish()]
     assert decode_pairs(items[0][1]) == (["a", "a", "c", "c"], [1, 10, 1, 5])
-    assert (with_guard.skipped, outlet.pairs_out) == ({"following": 1}, 3)
+    assert (with_guard.left_out.counts, outlet.pairs_out) == ({"following": 1}, 3)
 
 
 def test_a_sample_passes_over_what_it_is_told_and_tells_nothing(monkeypatch):
