@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         PartitionerError,
         PoolStartError,
         ReducerError,
+        SkipLimitError,
         StorageError,
         TaskTimeout,
         UsageError,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     )
     from asyncmr.job import Aggregator, Job, Sink, Source
     from asyncmr.kernel.keys import register_key_type
-    from asyncmr.report import Progress, Report
+    from asyncmr.report import Progress, Report, Skipped
     from asyncmr.result import PairStream, Result
 
 __version__ = "0.1.0"
@@ -73,6 +74,8 @@ __all__ = [
     "Report",
     "Result",
     "Sink",
+    "SkipLimitError",
+    "Skipped",
     "Source",
     "StorageError",
     "Sum",
@@ -97,7 +100,7 @@ _MODULES = {
     "counters": ("counter",),
     "job": ("Aggregator", "Job", "Sink", "Source"),
     "kernel.keys": ("register_key_type",),
-    "report": ("Progress", "Report"),
+    "report": ("Progress", "Report", "Skipped"),
     "result": ("PairStream", "Result"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -48,6 +48,12 @@ class Engine:
     holds the values. The same keys are looked at on any number of workers; the output is the same to the byte, and
     counters do not count what runs again. With 0.01 a word count takes some percent more of the workers' time; an
     operator that is slow itself is called more often by up to about ten times the share.
+    `on_error`: with "skip" a record on which the mapper raises is left out, whole, and so are the results of a key on
+    which the reducer, or an aggregator's `finish`, raises. One that kills the worker or hangs beyond `task_timeout` is
+    left out when the retries are used up. All else counts, and the reports list what was skipped. A combiner, fold,
+    aggregator or partitioner that raises fails the job as ever, since what it leaves behind is no right value.
+    `skip_limit`: how many records and keys a job may skip in all, or, below 1, which share of its records; a job
+    that skips more fails. None for any number.
     `executor`: "process", "thread" (functions that release the GIL, or a debugger), or "inline" (in the event
     loop's own thread, which then stands still meanwhile). The results are the same to the byte.
     `hash_key`: 64 bits that make the hash of keys, and with it the order of output, private to a deployment.
@@ -70,6 +76,8 @@ class Engine:
         task_timeout: float | None = None,
         backup_tasks: bool = False,
         verify: float = 0.0,
+        on_error: Literal["fail", "skip"] = "fail",
+        skip_limit: int | float | None = None,
         spill_dir: Path | None = None,
         spill_compression: Literal["none", "lz4", "zstd"] = "none",
         executor: Literal["process", "thread", "inline"] = "process",
@@ -93,6 +101,8 @@ class Engine:
             task_timeout=task_timeout,
             backup_tasks=backup_tasks,
             verify=verify,
+            on_error=on_error,
+            skip_limit=skip_limit,
             spill_dir=spill_dir,
             spill_compression=spill_compression,
             executor=executor,
@@ -116,18 +126,23 @@ class Engine:
         *,
         format: str = "text",
         progress: ProgressCallback | None = None,
+        dead_letters: Path | None = None,
     ) -> Report:
         """Runs `job` and writes its pairs as files `part-00000`, ... into the folder `output`, then `_SUCCESS`.
 
         `source`: a path, a glob, a folder, a list of these, `asyncmr.records(...)`, or any `Source`. `output` must
         not exist, or be empty. `progress` is called on the loop, some times a second, with a `Progress`.
 
+        `dead_letters`: with `on_error="skip"`, a file that gets all that was skipped, as JSON lines, in input order;
+        it must not exist. It is written at the end of the job, also if that fails because of `skip_limit`.
+
         If the job fails or is cancelled, nothing of it is visible in `output`.
 
         Raises:
             InputError: the source is missing or matches nothing.
-            OutputError: `output` is not empty, or cannot be written.
+            OutputError: `output` is not empty, `dead_letters` exists, or one of them cannot be written.
             UserCodeError: a function of the job raised, or `verify=` found that it gives two results.
+            SkipLimitError: more was skipped than `skip_limit` allows.
             WorkerDied, TaskTimeout: the retries are used up.
         """
         from asyncmr.connectors.part_files import PartFiles
@@ -138,11 +153,20 @@ class Engine:
         if not os.fspath(output):
             raise UsageError("the output folder has an empty name; '.' is the current folder")
         return await self._backend.execute(
-            job, source_of(source), PartFiles(os.fspath(output), TextFormat()), progress=progress
+            job,
+            source_of(source),
+            PartFiles(os.fspath(output), TextFormat()),
+            progress=progress,
+            dead_letters=dead_letters,
         )
 
     async def collect(
-        self, job: Job, source: AnySource, *, progress: ProgressCallback | None = None
+        self,
+        job: Job,
+        source: AnySource,
+        *,
+        progress: ProgressCallback | None = None,
+        dead_letters: Path | None = None,
     ) -> Result:
         """Runs `job` and returns its pairs, all in memory: `Result`, an iterable with a `report`.
 
@@ -154,7 +178,9 @@ class Engine:
         from asyncmr.kernel.blocks import decode_pairs
 
         sink = Collected()
-        report = await self._backend.execute(job, source_of(source), sink, progress=progress)
+        report = await self._backend.execute(
+            job, source_of(source), sink, progress=progress, dead_letters=dead_letters
+        )
         columns = []
         for chunk in sink.chunks():
             columns.append(decode_pairs(chunk))
@@ -164,7 +190,12 @@ class Engine:
 
     @asynccontextmanager
     async def stream(
-        self, job: Job, source: AnySource, *, progress: ProgressCallback | None = None
+        self,
+        job: Job,
+        source: AnySource,
+        *,
+        progress: ProgressCallback | None = None,
+        dead_letters: Path | None = None,
     ) -> AsyncIterator[PairStream]:
         """Runs `job` and gives its pairs as each part of them is finished, in bounded memory.
 
@@ -184,7 +215,9 @@ class Engine:
             stream = PairStream(_columns(sink, done))
 
             async def job_runs() -> None:
-                stream._report = await self._backend.execute(job, source_of(source), sink, progress=progress)
+                stream._report = await self._backend.execute(
+                    job, source_of(source), sink, progress=progress, dead_letters=dead_letters
+                )
                 done.set()
 
             scope.spawn(job_runs, name="job")
@@ -239,14 +272,14 @@ def records(iterable: Iterable[Any], *, records_per_task: int | None = None) -> 
 
 async def run(job: Job, source: AnySource, output: Path, **arguments: Any) -> Report:
     """`Engine.run` on an engine of its own; takes the arguments of both."""
-    mine, engine = _divide(arguments, "format", "progress")
+    mine, engine = _divide(arguments, "format", "progress", "dead_letters")
     async with Engine(**engine) as opened:
         return await opened.run(job, source, output, **mine)
 
 
 async def collect(job: Job, source: AnySource, **arguments: Any) -> Result:
     """`Engine.collect` on an engine of its own; takes the arguments of both."""
-    mine, engine = _divide(arguments, "progress")
+    mine, engine = _divide(arguments, "progress", "dead_letters")
     async with Engine(**engine) as opened:
         return await opened.collect(job, source, **mine)
 
@@ -258,7 +291,7 @@ def stream(job: Job, source: AnySource, **arguments: Any) -> AbstractAsyncContex
 
 @asynccontextmanager
 async def _stream(job: Job, source: AnySource, arguments: dict[str, Any]) -> AsyncIterator[PairStream]:
-    mine, engine = _divide(arguments, "progress")
+    mine, engine = _divide(arguments, "progress", "dead_letters")
     async with Engine(**engine) as opened, opened.stream(job, source, **mine) as pairs:
         yield pairs
 

@@ -122,6 +122,19 @@ class PartitionerError(UserCodeError):
     """A partitioner raised, or returned something that is not a partition number."""
 
 
+class SkipLimitError(UserCodeError):
+    """More records and keys were skipped than `skip_limit` allows.
+
+    `skipped`: how many when that was noticed. `limit`: the limit. The other facts, and the cause, are those of the
+    first that was skipped, which `record` does not number.
+    """
+
+    def __init__(self, message: str, *, skipped: int = 0, limit: float = 0, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.skipped = skipped
+        self.limit = limit
+
+
 class RemoteTraceback(Exception):
     """The traceback of a worker, as text; only ever the `__cause__` of another exception."""
 

@@ -66,6 +66,14 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
     context.exit()
 
 
+def _skip_limit(text: str) -> int | float:
+    """A number of records, or a share of them."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version",
@@ -142,6 +150,25 @@ def commands() -> None:
     help="Check combiners, folds and aggregators on this share of the keys, such as 0.01.",
 )
 @click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="Whether a record or key on which a function fails ends the job, or is left out.",
+)
+@click.option(
+    "--skip-limit",
+    metavar="N|SHARE",
+    type=_skip_limit,
+    help="Fail when more is skipped: a number, or a share of the records such as 0.01.",
+)
+@click.option(
+    "--dead-letters",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what was skipped to FILE, as JSON lines; FILE must be new.",
+)
+@click.option(
     "--report",
     "report_file",
     metavar="FILE",
@@ -159,6 +186,7 @@ def run(
     output: str | None,
     format_: str,
     partitions: int | None,
+    dead_letters: Path | None,
     report_file: Path | None,
     progress: bool | None,
     **engine_options: Any,
@@ -191,12 +219,25 @@ def run(
     try:
         with ExitStack() as stack:
             bars = stack.enter_context(Bars()) if progress else None
-            report = uvloop.run(until_terminated(_run(chosen, list(inputs), output, format_, bars, options)))
+            work = _run(chosen, list(inputs), output, format_, bars, dead_letters, options)
+            report = uvloop.run(until_terminated(work))
     except BrokenPipeError:
         return 141
+    _tell_skipped(report, dead_letters)
     if report_file is not None:
         _write_report(report, report_file)
     return 0
+
+
+def _tell_skipped(report: Report, dead_letters: Path | None) -> None:
+    if not report.skipped:
+        return
+    number = report.skipped_in_all
+    what = "1 record or key was skipped" if number == 1 else f"{number:,} records and keys were skipped"
+    where = (
+        "--dead-letters FILE would tell of all" if dead_letters is None else f"{dead_letters} tells of all"
+    )
+    _complain(f"{what}; {where}. The first: {report.skipped[0]}")
 
 
 def _write_report(report: Report, path: Path) -> None:
@@ -215,12 +256,15 @@ async def _run(
     output: str | None,
     format_: str,
     bars: Bars | None,
+    dead_letters: Path | None,
     options: dict[str, Any],
 ) -> Report:
     show = bars.show if bars is not None else None
     async with asyncmr.Engine(**options) as engine:
         if output is not None:
-            return await engine.run(job, inputs, output, progress=show, format=format_)
-        async with engine.stream(job, inputs, progress=show) as pairs:
+            return await engine.run(
+                job, inputs, output, progress=show, format=format_, dead_letters=dead_letters
+            )
+        async with engine.stream(job, inputs, progress=show, dead_letters=dead_letters) as pairs:
             await print_pairs(pairs)
         return pairs.report

@@ -13,7 +13,8 @@ loop sees of them only what lies behind the last newline of each slice.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import BinaryIO
 
 from aiofiles.threadpool.binary import AsyncFileIO
 
@@ -259,3 +260,43 @@ async def line_number(disk: Disk, path: str, byte_offset: int) -> int:
         return line
     finally:
         await disk.close_file(handle, raises=InputError)
+
+
+class LineNumbers:
+    """The numbers of the lines that begin at ascending offsets of files, in one pass over each. Its methods block."""
+
+    def __init__(self) -> None:
+        self._path: str | None = None
+        self._file: BinaryIO | None = None
+        self._offset = 0
+        self.line: int | None = None
+
+    def seek(self, path: str, offset: int) -> Iterator[None]:
+        """Makes `line` the 1-based number of the line at `offset`; None if the file cannot be read any more.
+
+        Pauses after every slice that it reads.
+        """
+        if path != self._path or offset < self._offset:
+            self.close()
+            self._path, self._offset, self.line = path, 0, 1
+            try:
+                self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+            except OSError:
+                self.line = None
+        while self._file is not None and self.line is not None and self._offset < offset:
+            try:
+                data = self._file.read(min(SLICE_BYTES, offset - self._offset))
+            except OSError:
+                data = b""
+            if not data:
+                self.line = None
+                return
+            self.line += data.count(b"\n")
+            self._offset += len(data)
+            yield
+
+    def close(self) -> None:
+        """Closes the file that is open."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()

@@ -13,6 +13,7 @@ from typing import Literal, Self
 from anyio import CancelScope, move_on_after
 
 from asyncmr.actors import TaskScope
+from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.engines.early import PRELOAD
 from asyncmr.errors import ClosedError, MemoryBudgetError, UsageError
 from asyncmr.job import Job, Sink, Source
@@ -20,6 +21,7 @@ from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
 from asyncmr.pipeline.flow import Flow, Resources
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.programs import Programs
+from asyncmr.pipeline.suspects import Trails
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.report import ProgressCallback, Report
 from asyncmr.sizes import MIB, parse_size
@@ -33,6 +35,7 @@ from asyncmr.workers import Pool
 from asyncmr.workers.seat import Slot
 
 Executor = Literal["process", "thread", "inline"]
+OnError = Literal["fail", "skip"]
 
 # What a user sees of a running job is taken this often, in seconds.
 _PROGRESS_INTERVAL = 0.1
@@ -58,6 +61,8 @@ class LocalEngine:
         task_timeout: float | None = None,
         backup_tasks: bool = False,
         verify: float = 0.0,
+        on_error: OnError = "fail",
+        skip_limit: int | float | None = None,
         spill_dir: str | os.PathLike[str] | None = None,
         spill_compression: Compression = "none",
         executor: Executor = "process",
@@ -71,18 +76,14 @@ class LocalEngine:
             raise UsageError(f"workers={workers} cannot run anything; give at least 1")
         if executor not in ("process", "thread", "inline"):
             raise UsageError(f'executor={executor!r} is none of "process", "thread" and "inline"')
-        if retries < 0:
-            raise UsageError(f"retries={retries} is less than no retry at all; give 0 or more")
-        if task_timeout is not None and not task_timeout > 0:
-            raise UsageError(
-                f"task_timeout={task_timeout} gives a task no time; give seconds, or None for no limit"
-            )
+        if on_error not in ("fail", "skip"):
+            raise UsageError(f'on_error={on_error!r} is neither "fail" nor "skip"')
+        self._tolerance = Tolerance(retries, task_timeout, backup_tasks, on_error == "skip", skip_limit)
         self.memory = default_memory() if memory is None else _size(memory)
         self._limits = limits or _limits(self.memory, self.workers, default=memory is None)
         if not 0 <= verify <= 1:
             raise UsageError(f"verify={verify} is no share of the keys; give 0 (none) to 1 (all), 0.01 say")
         self._verify = verify
-        self._tolerance = Tolerance(retries, task_timeout, backup_tasks)
         self._spill_dir = None if spill_dir is None else os.fspath(spill_dir)
         self._codec = codec_of(spill_compression)
         self._executor: Executor = executor
@@ -112,6 +113,7 @@ class LocalEngine:
             self._budget = Budget(self._limits.shuffle)
             self._folder = SpillFolder(self._spill_dir)
             stack.push_async_callback(self._disk.run, self._folder.close)
+            self._trails = Trails(self._folder, self._disk)
             await self._disk.run(sweep, self._spill_dir)
             self._open = stack.pop_all()
         return self
@@ -158,7 +160,13 @@ class LocalEngine:
                 yield store
 
     async def execute(
-        self, job: Job, source: Source, sink: Sink, *, progress: ProgressCallback | None = None
+        self,
+        job: Job,
+        source: Source,
+        sink: Sink,
+        *,
+        progress: ProgressCallback | None = None,
+        dead_letters: str | os.PathLike[str] | None = None,
     ) -> Report:
         """Runs a job to its end, and returns what it did.
 
@@ -166,11 +174,20 @@ class LocalEngine:
         """
         if not isinstance(job, Job):
             raise UsageError(f"a {type(job).__name__} is no job; pass an asyncmr.Job, e.g. Job(mapper=...)")
+        if dead_letters is not None and not self._tolerance.skips:
+            raise UsageError('dead_letters= has a meaning with on_error="skip" only, which skips records')
+        letters = None if dead_letters is None else DeadLetters(dead_letters)
         with self._used(), await self._budget.lease(self._limits.shuffle // MOST_JOBS) as budget:
-            return await self._execute(job, source, sink, progress, budget)
+            return await self._execute(job, source, sink, progress, letters, budget)
 
     async def _execute(
-        self, job: Job, source: Source, sink: Sink, progress: ProgressCallback | None, budget: JobBudget
+        self,
+        job: Job,
+        source: Source,
+        sink: Sink,
+        progress: ProgressCallback | None,
+        letters: DeadLetters | None,
+        budget: JobBudget,
     ) -> Report:
         store = BlockStore(budget, self._folder, self._disk, self._codec)
         resources = Resources(
@@ -182,9 +199,10 @@ class LocalEngine:
             self._hasher,
             self._tolerance,
             self._programs,
+            self._trails,
             self._verify,
         )
-        flow = Flow(job, source, sink, resources)
+        flow = Flow(job, source, sink, resources, letters)
         async with flow.output(), store:
             if progress is None:
                 await flow.run()

@@ -2,7 +2,8 @@
 
 Everything that an attempt makes goes to its outcome, which nobody else sees. When the worker dies or takes too
 long the outcome is discarded and the task begins again on another worker, up to `retries` times. A function of
-the user that raises is not tried again: it would raise again.
+the user that raises is not tried again, since it would raise again, unless the job skips what fails: then attempts
+are guarded from the first failure on (see `suspects`), until one ends.
 
 With `backup_tasks` an attempt that is slow gets a rival on an idle worker, and the first of the two to succeed is the
 task; the other is cancelled, and its outcome discarded, before anybody learns that the task is done.
@@ -21,12 +22,14 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from anyio import CancelScope
 
 from asyncmr.actors import TaskScope
-from asyncmr.errors import AsyncMRError, TaskTimeout, UserCodeError, WorkerDied, WorkerError
+from asyncmr.errors import AsyncMRError, TaskTimeout, WorkerDied, WorkerError
 from asyncmr.job import Split
+from asyncmr.kernel.guarding import Guard
 from asyncmr.pipeline.blame import LineNumber, blamed
 from asyncmr.pipeline.feeding import Feed, Feeding
 from asyncmr.pipeline.racing import first_of
 from asyncmr.pipeline.stragglers import Stragglers
+from asyncmr.pipeline.suspects import Suspects, Trail
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.workers import (
     Account,
@@ -101,13 +104,14 @@ class Task:
 class _Running:
     """A task under way. `begun`: the loop's time at which its attempt got a worker; None before that."""
 
+    suspects: Suspects
     attempts: int = 0
     rivals: int = 0
     begun: float | None = None
 
 
 class Attempts:
-    """Runs the tasks of one step of one job."""
+    """Runs the tasks of one step of one job. `trail` makes what one more attempt at a task is guarded by."""
 
     def __init__(
         self,
@@ -117,6 +121,7 @@ class Attempts:
         *,
         job: str,
         tolerance: Tolerance,
+        trail: Callable[[Suspects], Trail],
         line_number: LineNumber,
     ) -> None:
         self.pool = pool
@@ -124,6 +129,7 @@ class Attempts:
         self._program = program
         self._job = job
         self._tolerance = tolerance
+        self._trail = trail
         self._line_number = line_number
         self._stragglers = Stragglers()
 
@@ -134,11 +140,11 @@ class Attempts:
             UserCodeError: a function of the user raised.
             WorkerDied, TaskTimeout: the retries are used up.
         """
-        running = _Running()
+        running = _Running(Suspects(self._tolerance))
         if self._tolerance.backup_tasks:
             done = await self._race(task, feeding, outcome, running)
         else:
-            done = await self._try(task, feeding, outcome, running, self._tolerance.retries)
+            done = await self._try(task, feeding, outcome, running)
         done.tries = Tries(running.attempts, running.rivals)
         return done
 
@@ -150,12 +156,12 @@ class Attempts:
         async def rival() -> Done[O] | None:
             await self._slow(task, running)
             running.rivals += 1
-            with suppress(UserCodeError, WorkerError):  # the first attempt goes on, and speaks for the task
-                return await self._try(task, feeding, outcome, running, retries=0)
+            with suppress(RemoteError, WorkerError):  # the first attempt goes on, and speaks for the task
+                return await self._attempt(task, feeding, outcome, running, self._trail(running.suspects))
             return None
 
         return await first_of(
-            lambda: self._try(task, feeding, outcome, running, self._tolerance.retries),
+            lambda: self._try(task, feeding, outcome, running),
             rival,
             lambda done: done.outcome.discard(),
             name=task.stage,
@@ -173,45 +179,54 @@ class Attempts:
                     return
 
     async def _try(
+        self, task: Task, feeding: Feeding, outcome: Callable[[int], O], running: _Running
+    ) -> Done[O]:
+        suspects = running.suspects
+        while True:
+            trail = self._trail(suspects)
+            try:
+                return await self._attempt(task, feeding, outcome, running, trail)
+            except RemoteError as error:
+                if not suspects.raised(error):
+                    blamed_on = await self._blamed(task, error)
+                    raise blamed_on from blamed_on.__cause__
+            except (SlotDied, SlotTimeout) as error:
+                if not suspects.died(error, trail.mark):
+                    raise self._given_up(task, error, suspects.deaths) from error
+
+    async def _attempt(
         self,
         task: Task,
         feeding: Feeding,
         outcome: Callable[[int], O],
         running: _Running,
-        retries: int,
+        trail: Trail,
     ) -> Done[O]:
-        tried = 0
-        while True:
-            tried += 1
-            running.attempts += 1
-            made = outcome(running.attempts)
-            try:
-                async with feeding() as feed:
-                    facts, counts = await self._once(task, feed, made, running)
-            except BaseException as error:
-                with CancelScope(shield=True):
-                    await made.discard()
-                if isinstance(error, RemoteError):
-                    blamed_on = await self._blamed(task, error)
-                    raise blamed_on from blamed_on.__cause__
-                if not isinstance(error, SlotDied | SlotTimeout):
-                    raise
-                if tried > retries:
-                    raise self._given_up(task, error, tried) from error
-            else:
-                return Done(made, facts, counts, Tries())
+        running.attempts += 1
+        made = outcome(running.attempts)
+        try:
+            async with feeding() as feed, trail:
+                facts, counts = await self._once(task, feed, made, running, trail.guard)
+        except BaseException:
+            with CancelScope(shield=True):
+                await made.discard()
+            raise
+        return Done(made, facts, counts, Tries())
 
     async def _once(
-        self, task: Task, feed: Feed, outcome: Outcome, running: _Running
+        self, task: Task, feed: Feed, outcome: Outcome, running: _Running, guard: Guard | None
     ) -> tuple[dict[str, Any], dict[tuple[str, str], int]]:
         loop = asyncio.get_running_loop()
+        method, argument = task.method, task.argument
+        if guard is not None:
+            method, argument = "guarded", (method, argument, guard)
         buffers, last = await feed.round(())
         async with self.pool.session(
             self._program,
-            task.method,
-            task.argument,
+            method,
+            argument,
             account=self._account,
-            timeout=self._tolerance.task_timeout,
+            timeout=running.suspects.timeout,
         ) as session:
             begun = loop.time()
             if not running.rivals:
@@ -223,7 +238,8 @@ class Attempts:
                     if reply.items:
                         scope.spawn(partial(outcome.take, reply.items), name=f"{task.stage}.take")
                     reply = await self._go_on(session, feed, reply)
-            self._stragglers.note(_kind(task), task.size, loop.time() - begun)
+            if guard is None:
+                self._stragglers.note(_kind(task), task.size, loop.time() - begun)
             if reply.items:
                 await outcome.take(reply.items)
             return reply.result, reply.counts
@@ -237,17 +253,23 @@ class Attempts:
 
     async def _blamed(self, task: Task, error: RemoteError) -> AsyncMRError:
         return await blamed(
-            error, job=self._job, stage=task.stage, split=task.split, line_number=self._line_number
+            error,
+            job=self._job,
+            stage=task.stage,
+            split=task.split,
+            line_number=self._line_number,
+            skips=self._tolerance.skips,
         )
 
     def _given_up(self, task: Task, error: SlotDied | SlotTimeout, attempts: int) -> AsyncMRError:
         where = f"job {self._job!r}, stage {task.stage!r}, {task.title}"
         tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         if isinstance(error, SlotTimeout):
+            seconds = self._tolerance.task_timeout or error.seconds
             return TaskTimeout(
-                f"{where}: ran longer than task_timeout={error.seconds:g} s in {tried}; "
+                f"{where}: ran longer than task_timeout={seconds:g} s in {tried}; "
                 "raise task_timeout, or look at what this input makes the function do",
-                seconds=error.seconds,
+                seconds=seconds,
                 job=self._job,
                 stage=task.stage,
                 task=task.title,

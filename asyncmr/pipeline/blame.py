@@ -35,10 +35,20 @@ _ROLES: dict[str, type[UserCodeError]] = {
 LineNumber = Callable[[str, int], Awaitable[int]]
 
 
+# What these do half-way leaves no right value behind, so nothing can be left out.
+_NEVER_SKIPPED = ("combiner", "fold", "aggregator", "partitioner")
+
+
 async def blamed(
-    error: RemoteError, *, job: str, stage: str, split: Split | None, line_number: LineNumber
+    error: RemoteError,
+    *,
+    job: str,
+    stage: str,
+    split: Split | None,
+    line_number: LineNumber,
+    skips: bool = False,
 ) -> AsyncMRError:
-    """The error to raise for what a worker reported."""
+    """The error to raise for what a worker reported. `skips`: the job skips what can be skipped."""
     if error.type_name == "asyncmr.errors.KeyTypeError":
         return _with_traceback(KeyTypeError(f"job {job!r}, stage {stage!r}: {error.message}"), error)
     facts = error.facts or {}
@@ -62,6 +72,11 @@ async def blamed(
         lines.append(
             "  the worker got no more memory: let the function hold less at a time, or raise the limit of its "
             "address space if it has one (ulimit -v)"
+        )
+    if skips and facts.get("role") in _NEVER_SKIPPED:
+        lines.append(
+            '  on_error="skip" leaves out records and keys on which a mapper or a reducer fails; '
+            f"this is the {facts['role']}, which would leave a wrong value behind"
         )
     kind = _ROLES.get(facts.get("role", ""), UserCodeError)
     raised = kind(

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from asyncmr.actors import TaskScope
-from asyncmr.job import Sink
-from asyncmr.pipeline.attempts import Attempts, Task
+from asyncmr.job import Piece, Sink
+from asyncmr.pipeline.attempts import Attempts, Done, Task
 from asyncmr.pipeline.feeding import Feeding, piecewise, sharewise
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.made import Made
 from asyncmr.pipeline.messages import Run
+from asyncmr.pipeline.skipping import Skipping
 from asyncmr.storage.runs import BlockStore
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class StepContext:
     store: BlockStore
     sink: Sink
     ledger: Ledger
+    skipping: Skipping
     limits: Limits
     prefix: str
     sorts: bool
@@ -58,6 +60,25 @@ class StepContext:
         """What one attempt of a task makes."""
         return Made(self.store, self.sink, attempt)
 
+    async def skip(self, number: int, done: Done[Made], pieces: tuple[Piece, ...] = ()) -> dict[str, int]:
+        """Takes over what task `number` has left out; how many that were, by role. `pieces`: of the task's split.
+
+        Raises:
+            SkipLimitError: that is more than may be.
+        """
+        skipped: dict[str, int] = done.facts.get("skipped", {})
+        stages = {
+            "mapper": f"{self.prefix}map",
+            "reducer": f"{self.prefix}reduce",
+            "following": self.following,
+        }
+        for role, number_skipped in skipped.items():
+            blocks = [block for whose, block in done.outcome.skipped if whose == role]
+            await self.skipping.keep(
+                stages[role] or "", number, blocks, number_skipped, key=role == "reducer", pieces=pieces
+            )
+        return skipped
+
     async def gather(self, task: Task, number: int, shares: Sequence[tuple[int, Sequence[Run]]]) -> Made:
         """Runs a task over shares of a partition, a few shares at a time, each with all of its runs."""
         sizes = [sum(run.size for run in runs) for _, runs in shares]
@@ -75,6 +96,7 @@ class StepContext:
         """Runs a task, commits it as task `number` of its stage, and frees the runs that it read."""
         size = sum(run.size for run in runs)
         done = await self.attempts.run(replace(task, size=size), feeding, self.made)
+        skipped = await self.skip(number, done)
         self.ledger.commit(
             task.stage,
             number,
@@ -84,6 +106,7 @@ class StepContext:
             pairs_out=done.facts["pairs_out"],
             bytes_in=size,
             bytes_out=done.outcome.bytes_out,
+            skipped=skipped.get("reducer", 0),
         )
         if self.following is not None and "followed" in done.facts:
             self.ledger.commit(
@@ -93,6 +116,7 @@ class StepContext:
                 counts={},
                 records_in=done.facts["pairs_out"],
                 pairs_out=done.facts["followed"],
+                skipped=skipped.get("following", 0),
             )
         for run in runs:
             for block, piece in run.pieces:

@@ -27,8 +27,9 @@ from anyio import CancelScope
 
 from asyncmr.actors import Crew, open_channel
 from asyncmr.batches import batch_kind
+from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.connectors.text import line_number
-from asyncmr.errors import OutputError, UsageError
+from asyncmr.errors import OutputError, SkipLimitError, UsageError
 from asyncmr.job import Job, Sampled, Sink, Source, SourceInfo, Split, Step
 from asyncmr.kernel.batching import mapper_for
 from asyncmr.kernel.buckets import BucketLayout
@@ -54,8 +55,10 @@ from asyncmr.pipeline.sampler import Sampler
 from asyncmr.pipeline.shelf import Shelf
 from asyncmr.pipeline.shuffler import Shuffler
 from asyncmr.pipeline.sink import SinkActor
+from asyncmr.pipeline.skipping import Skipping
 from asyncmr.pipeline.source import SourceActor
 from asyncmr.pipeline.stored import StoredParts
+from asyncmr.pipeline.suspects import Trails
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.report import Report
 from asyncmr.storage.budget import JobBudget
@@ -79,43 +82,81 @@ class Resources:
     hasher: KeyHasher
     tolerance: Tolerance
     programs: Programs
+    trails: Trails
     verify: float = 0.0
 
 
 class Flow:
     """One job from its source to its sink."""
 
-    def __init__(self, job: Job, source: Source, sink: Sink, resources: Resources) -> None:
+    def __init__(
+        self,
+        job: Job,
+        source: Source,
+        sink: Sink,
+        resources: Resources,
+        letters: DeadLetters | None = None,
+    ) -> None:
         self._job = job
         self._source = source
         self._sink = sink
         self._resources = resources
         self._account = Account(job.title)
+        self._letters = letters
         self.ledger = Ledger(job.title)
+        self.skipping = Skipping(
+            self.ledger,
+            resources.store,
+            resources.disk,
+            resources.trails,
+            resources.tolerance,
+            letters=letters is not None,
+        )
 
     @asynccontextmanager
     async def output(self) -> AsyncIterator[None]:
         """Looks at the source and opens the sink; at the end commits it. On failure or cancellation it shows nothing.
 
-        Whatever a job has to clean up belongs inside: a cancellation that came between the commit and its caller
-        would leave an output that nobody was told of.
+        Dead letters are shown with it, and also if they are too many. Whatever a job has to clean up belongs inside: a
+        cancellation that came between the commit and its caller would leave an output that nobody was told of.
         """
         self._steps = self._runnable()
-        self._info = await self._source.prepare(self._resources.disk)
-        await self._sink.open(self._resources.disk)
+        disk, letters = self._resources.disk, self._letters
         try:
-            yield
-            await self._sink.commit()
-        except BaseException as error:
-            with CancelScope(shield=True):
-                try:
-                    await self._sink.abort()
-                except OutputError as second:
-                    error.add_note(f"afterwards the output was not removed: {second}")
-            raise
+            if letters is not None:
+                await letters.open(disk)
+            self._info = await self._source.prepare(disk)
+            await self._sink.open(disk)
+            try:
+                yield
+                if letters is not None:
+                    await letters.publish()
+                await self._sink.commit()
+            except BaseException as error:
+                with CancelScope(shield=True):
+                    try:
+                        await self._sink.abort()
+                    except OutputError as second:
+                        error.add_note(f"afterwards the output was not removed: {second}")
+                raise
+        finally:
+            if letters is not None:
+                with CancelScope(shield=True):
+                    await letters.close()
 
     async def run(self) -> None:
         """Runs all steps, inside `output`."""
+        letters = self._letters
+        try:
+            await self._run_steps()
+        except SkipLimitError:
+            if letters is not None:
+                await self.skipping.tell(letters)
+                await letters.publish()
+            raise
+        self._skipped = await self.skipping.tell(letters)
+
+    async def _run_steps(self) -> None:
         steps = self._steps
         source, info = self._source, self._info
         if not self._resources.limits.is_small(info):
@@ -136,12 +177,15 @@ class Flow:
             if step.total_order and not info.sampled and not small:
                 source, info = await self._stored(source, info, step, prefix)
             await _StepFlow(self, step, prefix, source, sink, info, following).run()
+            await self.skipping.check_share()
             if left:
                 source, info = sink, await sink.prepare(self._resources.disk)
 
     def report(self) -> Report:
         """What the job did."""
-        return self.ledger.report(bytes_spilled=self._resources.store.stats().spilled_bytes_total)
+        report = self.ledger.report(bytes_spilled=self._resources.store.stats().spilled_bytes_total)
+        report.skipped = self._skipped
+        return report
 
     def _runnable(self) -> list[Step]:
         """The steps, each with the mapper that can run; known now, and not when its turn comes after all the others."""
@@ -233,6 +277,7 @@ class _StepFlow:
             program,
             job=flow._job.title,
             tolerance=resources.tolerance,
+            trail=flow.skipping.trail,
             line_number=partial(line_number, resources.disk),
         )
         self._context = StepContext(
@@ -240,6 +285,7 @@ class _StepFlow:
             resources.store,
             sink,
             flow.ledger,
+            flow.skipping,
             limits,
             prefix,
             sorts=in_order,

@@ -42,6 +42,16 @@ class Ledger:
         self._spans[stage] = (self._spans[stage][0], perf_counter())
         return True
 
+    @property
+    def stages(self) -> list[str]:
+        """The stages that have begun, in the order in which they did."""
+        return list(self._spans)
+
+    def records_read(self) -> int:
+        """How many records of the source the first step has mapped."""
+        first = next((stage for stage in self._spans if stage.endswith("map")), "")
+        return self._log.facts(first).get("records_in", 0)
+
     def advance(self, stage: str, done: int, total: int | None, unit: str) -> None:
         """Notes how far a stage is; `done` is what was added.
 

@@ -22,6 +22,7 @@ class Made:
         self._attempt = attempt
         self._stored: list[tuple[int, Block, array[int]]] = []
         self.loose: list[Block] = []
+        self.skipped: list[tuple[str, Block]] = []  # what is told of them, by role
         self.parts: dict[int, PartWriter] = {}
         self.bytes_out = 0
 
@@ -34,6 +35,9 @@ class Made:
                     self._stored.append((flush, block, _numbers(shares)))
                 case ("out", partition):
                     chunks.setdefault(partition, []).append(data)
+                case ("skipped", role):
+                    self.skipped.append((role, await self._store.put(data)))
+                    continue
                 case _:
                     self.loose.append(await self._store.put(data))
             self.bytes_out += len(data)
@@ -71,7 +75,9 @@ class Made:
         self.free_loose()
         for _, block, _ in self._stored:
             self._store.free(block)
-        self._stored = []
+        for _, block in self.skipped:
+            self._store.free(block)
+        self._stored, self.skipped = [], []
         parts, self.parts = self.parts, {}
         for writer in parts.values():
             await writer.discard()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 
 from asyncmr.actors import Actor
@@ -51,6 +53,7 @@ class SplitMapper:
         done = await self._attempts.run(task, whole([split_buffer(split)]), self._context.made)
         if "left" in done.facts:
             done = await self._spread(split, done)
+        skipped = await self._context.skip(split.index, done, split.pieces)
         made, facts = done.outcome, done.facts
         if not self._shuffles:
             await made.part(split.index)  # also when nothing was mapped: the parts are the splits
@@ -64,6 +67,7 @@ class SplitMapper:
             bytes_in=split.length,
             pairs_out=facts["pairs"],
             bytes_out=made.bytes_out,
+            skipped=skipped.get("mapper", 0),
         )
         if committed and self._combine_stage is not None:
             self._ledger.commit(
@@ -82,6 +86,7 @@ class SplitMapper:
             facts["pairs_out"],
             facts.get("reduced", 0),
             facts.get("results", 0),
+            skipped.get("reducer", 0),
         )
         return mapped, [Part(index, writer) for index, writer in sorted(made.parts.items())]
 
@@ -103,12 +108,14 @@ class SplitMapper:
                 share.outcome.free_loose()
             begun.outcome.free_loose()
         every = [begun, *shares]
+        ended.outcome.skipped = [told for done in every for told in done.outcome.skipped]
         return Done(
             ended.outcome,
             {
                 "records": sum(done.facts["records"] for done in every),
                 "pairs": sum(done.facts["pairs"] for done in every),
                 "pairs_out": ended.facts["pairs_out"],
+                "skipped": _sum(done.facts.get("skipped", {}) for done in every),
             },
             merged_counts(*(done.counts for done in (*every, ended))),
             Tries.of_one_task([done.tries for done in (*every, ended)]),
@@ -120,7 +127,10 @@ class SplitMapper:
         async def one(numbered: tuple[int, tuple[int, int]]) -> None:
             number, positions = numbered
             task = Task(self._stage, _title(split), "share", positions, split)
-            shares[number] = await self._attempts.run(task, whole([split_buffer(split)]), self._context.made)
+            done = await self._attempts.run(task, whole([split_buffer(split)]), self._context.made)
+            if "enough" in done.facts:
+                await self._context.skip(split.index, done, split.pieces)
+            shares[number] = done
 
         try:
             await self._context.spread(f"{self._stage}.share", enumerate(ranges), one)
@@ -164,3 +174,10 @@ def _title(split: Split) -> str:
     first, last = split.pieces[0], split.pieces[-1]
     until = "" if first.path == last.path else f" to {last.path}"
     return f"split {split.index} ({first.path} from byte {first.offset}{until})"
+
+
+def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total = Counter[str]()
+    for some in counts:
+        total.update(some)
+    return dict(total)

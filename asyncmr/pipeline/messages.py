@@ -48,7 +48,7 @@ class Mapped:
     """The committed output of one split.
 
     `pairs` left the mapper, `pairs_out` were left of them after combining, and of those
-    `reduced` were reduced at once, to `results`.
+    `reduced` were reduced at once, to `results`, with `skipped` keys left out.
     """
 
     split: int
@@ -57,6 +57,7 @@ class Mapped:
     pairs_out: int
     reduced: int = 0
     results: int = 0
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,4 +118,5 @@ class Reducer(Actor[Partition, Part]):
             counts={},
             pairs_in=mapped.reduced,
             pairs_out=mapped.results,
+            skipped=mapped.skipped,
         )

@@ -317,3 +317,44 @@ def test_version_is_one_line() -> None:
     done = _asyncmr("--version")
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
     assert done.stdout.startswith("asyncmr")
+
+
+SKIPPING = ("--on-error", "skip")
+
+
+def _write_fragile_job() -> str:
+    Path("numbers.txt").write_text("1\ntwo\n3\nfour\n")
+    return _write_job("yield int(line), 1")
+
+
+def test_what_is_skipped_is_told_on_standard_error_and_the_status_is_0() -> None:
+    done = _asyncmr("run", _write_fragile_job(), "numbers.txt", *SKIPPING, "--report", "report.json")
+    assert (done.returncode, done.stdout) == (0, "1\t1\n3\t1\n")
+    assert done.stderr.startswith("asyncmr: 2 records and keys were skipped; ")
+    assert "numbers.txt, line 2: ValueError: invalid literal" in done.stderr
+    told = json.loads(Path("report.json").read_text())["skipped"]
+    assert [(one["line"], one["record"]) for one in told] == [(2, "two"), (4, "four")]
+
+
+def test_dead_letters_go_to_a_file() -> None:
+    done = _asyncmr(
+        "run", _write_fragile_job(), "numbers.txt", "-o", "out", *SKIPPING, "--dead-letters", "dead"
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "dead tells of all" in done.stderr
+    assert [json.loads(line)["record"] for line in Path("dead").read_text().splitlines()] == ["two", "four"]
+
+
+@pytest.mark.parametrize(("limit", "status"), [("1", 1), ("0.2", 1), ("2", 0), ("0.5", 0)])
+def test_more_than_the_limit_is_status_1(limit: str, status: int) -> None:
+    done = _asyncmr("run", _write_fragile_job(), "numbers.txt", *SKIPPING, "--skip-limit", limit)
+    assert done.returncode == status
+    assert (f"skip_limit={limit} allows" in done.stderr) is (status == 1)
+    assert ('mine.py", line 4, in mapper' in done.stderr) is (status == 1)
+
+
+@pytest.mark.parametrize(
+    "flags", [("--skip-limit", "3"), ("--dead-letters", "dead"), (*SKIPPING, "--skip-limit", "x")]
+)
+def test_skipping_options_without_a_meaning_are_status_2(flags: tuple[str, ...]) -> None:
+    assert _asyncmr("run", _write_fragile_job(), "numbers.txt", *flags).returncode == 2

@@ -81,12 +81,17 @@ async def shared() -> None:
         memory="512 MiB",
         retries=2,
         task_timeout=60.0,
+        on_error="skip",
+        skip_limit=0.01,
         executor="process",
         spill_dir="/var/tmp",
         spill_compression="zstd",
     ) as engine:
         result = await engine.collect(classic, "books/*.txt", progress=show)
-        report = await engine.run(folded, "books/*.txt", "out/", progress=show, format="text")
+        report = await engine.run(folded, "books/*.txt", "out/", progress=show, dead_letters="bad.jsonl")
+        for skipped in report.skipped:
+            where: tuple[str, str | None, int | None] = (skipped.stage, skipped.path, skipped.line)
+            print(where, skipped.record or skipped.key, skipped.error, skipped.message)
         async with engine.stream(chained, "books/*.txt", progress=show) as stream:
             async for pair in stream:
                 print(pair)
@@ -96,6 +101,8 @@ async def shared() -> None:
 async def careful() -> None:
     try:
         await asyncmr.collect(classic, "books/*.txt")
+    except asyncmr.SkipLimitError as error:
+        print(error.skipped, error.limit, error.path)
     except asyncmr.UserCodeError as error:
         place: tuple[str, str, str | None, int | None] = (error.job, error.stage, error.path, error.line)
         print(place, error.excerpt)
