@@ -125,6 +125,7 @@ class Engine:
         output: Path,
         *,
         format: str = "text",
+        resume: Path | None = None,
         progress: ProgressCallback | None = None,
         dead_letters: Path | None = None,
     ) -> Report:
@@ -138,26 +139,33 @@ class Engine:
 
         If the job fails or is cancelled, nothing of it is visible in `output`.
 
+        `resume`: a folder for the job's journal, made if it is not there: what every finished task has made. If the
+        process is killed, or the job fails, the same call goes on from there, and writes the same bytes as if nothing
+        had happened; `workers` and `memory` may differ. It takes disk space for everything that moves between the
+        stages. When the job is done only a note of that stays, and the same call returns the report at once.
+
         Raises:
             InputError: the source is missing or matches nothing.
+            ResumeError: `resume` is the journal of another job, input, output or version, or another process has it.
             OutputError: `output` is not empty, `dead_letters` exists, or one of them cannot be written.
             UserCodeError: a function of the job raised, or `verify=` found that it gives two results.
             SkipLimitError: more was skipped than `skip_limit` allows.
             WorkerDied, TaskTimeout: the retries are used up.
         """
+        from asyncmr.connectors.journaled_parts import JournaledParts
         from asyncmr.connectors.part_files import PartFiles
         from asyncmr.kernel.formats import TextFormat
+        from asyncmr.storage.journal import Journal
 
         if format != "text":
             raise UsageError(f'format={format!r} is not known; the formats are: "text"')
         if not os.fspath(output):
             raise UsageError("the output folder has an empty name; '.' is the current folder")
+        folder, encoder = os.fspath(output), TextFormat()
+        journal = None if resume is None else Journal(resume)
+        sink = PartFiles(folder, encoder) if journal is None else JournaledParts(folder, encoder, journal)
         return await self._backend.execute(
-            job,
-            source_of(source),
-            PartFiles(os.fspath(output), TextFormat()),
-            progress=progress,
-            dead_letters=dead_letters,
+            job, source_of(source), sink, progress=progress, dead_letters=dead_letters, journal=journal
         )
 
     async def collect(
@@ -272,7 +280,7 @@ def records(iterable: Iterable[Any], *, records_per_task: int | None = None) -> 
 
 async def run(job: Job, source: AnySource, output: Path, **arguments: Any) -> Report:
     """`Engine.run` on an engine of its own; takes the arguments of both."""
-    mine, engine = _divide(arguments, "format", "progress", "dead_letters")
+    mine, engine = _divide(arguments, "format", "progress", "dead_letters", "resume")
     async with Engine(**engine) as opened:
         return await opened.run(job, source, output, **mine)
 

@@ -19,6 +19,18 @@ class UsageError(AsyncMRError, ValueError):
     """An argument that cannot work; the message says which and what would."""
 
 
+class ResumeError(UsageError):
+    """A journal that a job cannot go on with: it is of another job, input or version, or in use.
+
+    `path`: its folder. `differences`: what is not as it was, each with what it was and is.
+    """
+
+    def __init__(self, message: str, *, path: str = "", differences: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+        self.differences = differences
+
+
 class ClosedError(AsyncMRError, RuntimeError):
     """Something was used after it was closed, or before it was opened."""
 

@@ -397,6 +397,17 @@ class Sampled(Protocol):
         """
 
 
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A source, or a sink, that can say what it is; a job with `resume` asks for it.
+
+    Such a source gives the same splits in every run, and such a sink has `restored`, and writers with `kept`.
+    """
+
+    def fingerprint(self) -> dict[str, str]:
+        """What tells the prepared input, or the output, from every other: names in words, each with its value."""
+
+
 class Columns(Protocol):
     """Consecutive pairs of a run, key by key; `counts` says how many values each has, None: one each."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Self
 
 # How many of those that were skipped a report lists, and how many it shows as text.
 LISTED = 100
@@ -43,7 +43,8 @@ class StageReport:
     encoded bytes. `attempts` counts every task attempt: `retries` those after one that failed,
     `rivals` those that were begun beside a slow one (see `Engine(backup_tasks=True)`).
     `skipped` counts records, or keys, that were left out.
-    `seconds` is the time from the stage's first task to its last commit.
+    `resumed` counts the tasks that were done by an earlier run of a job with `resume`, and did not run again.
+    `seconds` is the time from the stage's first task to its last commit, in this run.
     """
 
     tasks: int = 0
@@ -51,6 +52,7 @@ class StageReport:
     retries: int = 0
     rivals: int = 0
     skipped: int = 0
+    resumed: int = 0
     records_in: int = 0
     pairs_in: int = 0
     pairs_out: int = 0
@@ -66,7 +68,8 @@ class Report:
     `stages` maps the name of a stage ("map", "combine", "reduce"; in a chain "1.map", "1.reduce", "2.map", ...)
     to its figures. `counters` are the user's, `counters[group][name]`; a task that ran twice counts once.
     `skipped` are the first records and keys that were left out, at most 100 of them; the stages count all.
-    `bytes_spilled` is what had no room in memory and was written to disk. `seconds` is the whole job's time.
+    `bytes_spilled` is what had no room in memory and was written to disk; of a job with `resume`, all blocks.
+    `seconds` is the whole job's time, or that of this run of it.
     """
 
     job: str
@@ -88,6 +91,13 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON-ready dictionaries and numbers."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, figures: dict[str, Any]) -> Self:
+        """The report that `as_dict` made this of."""
+        stages = {name: StageReport(**stage) for name, stage in figures["stages"].items()}
+        skipped = [Skipped(**one) for one in figures["skipped"]]
+        return cls(**{**figures, "stages": stages, "skipped": skipped})
 
     def __str__(self) -> str:
         lines = [f"{self.job}: {self.seconds:.2f} s, {self.bytes_spilled:,} bytes spilled"]

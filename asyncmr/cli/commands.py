@@ -8,6 +8,7 @@ SIGPIPE has it.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ import asyncmr
 from asyncmr.cli.console import Bars, print_pairs, user_frames
 from asyncmr.cli.job_spec import load_job
 from asyncmr.cli.termination import Terminated, until_terminated
-from asyncmr.errors import AsyncMRError, OutputError, UsageError, UserCodeError
+from asyncmr.errors import AsyncMRError, OutputError, StorageError, UsageError, UserCodeError, WorkerError
 
 if TYPE_CHECKING:
     from asyncmr.job import Job
@@ -169,6 +170,11 @@ def commands() -> None:
     help="Write what was skipped to FILE, as JSON lines; FILE must be new.",
 )
 @click.option(
+    "--resume",
+    metavar="DIR",
+    help="Keep a journal in DIR: after a crash or kill the same command goes on. Needs -o.",
+)
+@click.option(
     "--report",
     "report_file",
     metavar="FILE",
@@ -187,6 +193,7 @@ def run(
     format_: str,
     partitions: int | None,
     dead_letters: Path | None,
+    resume: str | None,
     report_file: Path | None,
     progress: bool | None,
     **engine_options: Any,
@@ -209,6 +216,8 @@ def run(
 
     if report_file is not None and not report_file.absolute().parent.is_dir():
         raise UsageError(f"--report {report_file}: there is no folder {report_file.parent}; make it first")
+    if resume is not None and output is None:
+        raise UsageError("--resume needs -o: what went to standard output cannot be taken up again")
     chosen = load_job(job)
     if partitions is not None:
         chosen = chosen.replace(partitions=partitions)
@@ -219,10 +228,16 @@ def run(
     try:
         with ExitStack() as stack:
             bars = stack.enter_context(Bars()) if progress else None
-            work = _run(chosen, list(inputs), output, format_, bars, dead_letters, options)
+            work = _run(chosen, list(inputs), output, format_, resume, bars, dead_letters, options)
             report = uvloop.run(until_terminated(work))
     except BrokenPipeError:
         return 141
+    except (KeyboardInterrupt, Terminated, WorkerError, StorageError, OutputError):
+        if resume is not None and os.path.isdir(resume):
+            _complain(f"run the same command again to go on from the journal in {resume}")
+        raise
+    if resume is not None:
+        _tell_resumed(report, resume)
     _tell_skipped(report, dead_letters)
     if report_file is not None:
         _write_report(report, report_file)
@@ -240,6 +255,14 @@ def _tell_skipped(report: Report, dead_letters: Path | None) -> None:
     _complain(f"{what}; {where}. The first: {report.skipped[0]}")
 
 
+def _tell_resumed(report: Report, journal: str) -> None:
+    tasks = sum(stage.tasks for stage in report.stages.values())
+    resumed = sum(stage.resumed for stage in report.stages.values())
+    if resumed:
+        which = "all tasks" if resumed == tasks else f"{resumed:,} of {tasks:,} tasks"
+        _complain(f"{which} were done before, says the journal in {journal}")
+
+
 def _write_report(report: Report, path: Path) -> None:
     text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False) + "\n"
     try:
@@ -255,6 +278,7 @@ async def _run(
     inputs: list[str],
     output: str | None,
     format_: str,
+    resume: str | None,
     bars: Bars | None,
     dead_letters: Path | None,
     options: dict[str, Any],
@@ -263,7 +287,7 @@ async def _run(
     async with asyncmr.Engine(**options) as engine:
         if output is not None:
             return await engine.run(
-                job, inputs, output, progress=show, format=format_, dead_letters=dead_letters
+                job, inputs, output, progress=show, format=format_, dead_letters=dead_letters, resume=resume
             )
         async with engine.stream(job, inputs, progress=show, dead_letters=dead_letters) as pairs:
             await print_pairs(pairs)

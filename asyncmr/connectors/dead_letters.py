@@ -23,14 +23,16 @@ class DeadLetters:
         self._file: BinaryIO | None = None
         self._published = False
 
-    async def open(self, disk: Disk) -> None:
+    async def open(self, disk: Disk, *, replace: bool = False) -> None:
         """Makes sure that the file can be written. `close` must follow.
+
+        replace: the file may be there, and is replaced.
 
         Raises:
             OutputError: the file exists, or its folder does not, or cannot be written to.
         """
         self._disk = disk
-        await disk.run(self._open)
+        await disk.run(self._open, replace)
 
     def write(self, letter: bytes) -> None:
         """Adds a letter; blocks.
@@ -64,9 +66,9 @@ class DeadLetters:
         if self._disk is not None:
             await self._disk.run(self._close)
 
-    def _open(self) -> None:
+    def _open(self, replace: bool) -> None:
         folder = os.path.dirname(self._path)
-        if os.path.lexists(self._path):
+        if os.path.lexists(self._path) and not replace:
             raise OutputError(
                 f"the file for dead letters {self._path!r} exists already; remove it, or choose another name"
             )

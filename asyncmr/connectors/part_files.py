@@ -16,6 +16,7 @@ import contextlib
 import errno
 import os
 from itertools import count
+from typing import Protocol
 
 from asyncmr.errors import ClosedError, OutputError
 from asyncmr.job import Encoder
@@ -24,6 +25,16 @@ from asyncmr.storage.folder import PrivateFolder, sweep
 
 SUCCESS = "_SUCCESS"
 STAGING = ".asyncmr-"
+
+
+class Staging(Protocol):
+    """A folder for what is not to be seen yet. Both methods block."""
+
+    def open(self) -> str:
+        """Its path."""
+
+    def close(self) -> None:
+        """Removes it."""
 
 
 class PartFiles:
@@ -36,10 +47,10 @@ class PartFiles:
         self.encoder = encoder
         self._folder = os.path.abspath(folder)
         self._disk: Disk | None = None
-        self._staging: PrivateFolder | None = None
+        self._staging: Staging | None = None
         self._made: list[str] = []  # the folders that were not there before, outermost first
         self._parts: dict[int, PartFile] = {}
-        self._visible: list[str] = []
+        self._visible: list[tuple[str, str | None]] = []  # and where each was staged
         self._numbers = count()
         self._committed = False
 
@@ -50,7 +61,7 @@ class PartFiles:
             OutputError: the folder is not empty, or cannot be made or written to.
         """
         self._disk = disk
-        self._staging = PrivateFolder(self._folder, STAGING, OutputError)
+        self._staging = self._staging_folder()
         try:
             await disk.run(self._prepare, self._staging)
         except BaseException:
@@ -60,7 +71,7 @@ class PartFiles:
     async def part(self, index: int, attempt: int) -> PartFile:
         """A writer for one attempt at the part `index`. Its file is made at the first write."""
         disk, staging = self._opened()
-        return PartFile(disk, os.path.join(staging.open(), f"{index:05d}.{attempt}.{next(self._numbers)}"))
+        return self._part(disk, staging.open(), f"{index:05d}.{attempt}.{next(self._numbers)}")
 
     async def accept(self, index: int, writer: PartFile) -> None:
         """Notes that `writer`, which is closed, is the part `index`."""
@@ -89,12 +100,21 @@ class PartFiles:
         if self._disk is not None and self._staging is not None and not self._committed:
             await self._disk.run(self._undo, self._staging)
 
-    def _opened(self) -> tuple[Disk, PrivateFolder]:
+    def _staging_folder(self) -> Staging:
+        return PrivateFolder(self._folder, STAGING, OutputError)
+
+    def _part(self, disk: Disk, staging: str, name: str) -> PartFile:
+        return PartFile(disk, os.path.join(staging, name))
+
+    def _target(self, index: int) -> str:
+        return os.path.join(self._folder, f"part-{index:05d}")
+
+    def _opened(self) -> tuple[Disk, Staging]:
         if self._disk is None or self._staging is None:
             raise ClosedError("the output is opened before it is written")
         return self._disk, self._staging
 
-    def _prepare(self, staging: PrivateFolder) -> None:
+    def _prepare(self, staging: Staging) -> None:
         self._make_folders()
         sweep(self._folder, STAGING)
         self._check_empty()
@@ -118,12 +138,16 @@ class PartFiles:
 
     def _check_empty(self, but: str | None = None) -> None:
         try:
-            names = sorted(name for name in os.listdir(self._folder) if name != but)
+            names = sorted(
+                name for name in os.listdir(self._folder) if name != but and not self._is_expected(name)
+            )
         except OSError as error:
             raise translated(error, "use the output folder", self._folder, raises=OutputError) from error
         if not names:
             return
-        if any(name.startswith(STAGING) for name in names):
+        if any(name.startswith(f"{STAGING}resume-") for name in names):
+            why = "a job that can be resumed was writing to it; run it again with its --resume, or remove the folder"
+        elif any(name.startswith(STAGING) for name in names):
             why = "another job is writing to it; choose another folder"
         elif names[0].startswith("part-"):  # _SUCCESS sorts before it
             why = "a job was killed while it committed; remove the folder and run again"
@@ -134,38 +158,46 @@ class PartFiles:
             f"the output folder {self._folder!r} is not empty, it holds {', '.join(names[:3])}{more}; {why}"
         )
 
+    def _is_expected(self, name: str) -> bool:
+        """Whether something may be in the folder before the job starts."""
+        return False
+
     def _publish(self) -> None:
         for index, part in sorted(self._parts.items()):
-            self._put(os.path.join(self._folder, f"part-{index:05d}"), part.path if part.written else None)
+            self._put(self._target(index), part)
         self._put(os.path.join(self._folder, SUCCESS), None)
 
-    def _put(self, target: str, staged: str | None) -> None:
-        """Renames a staged file to `target`, or makes an empty one."""
+    def _put(self, target: str, part: PartFile | None) -> None:
+        """Renames a part to `target`, or makes an empty file there."""
+        staged = part.path if part is not None and part.written else None
         try:
             if staged is None:
                 with open(target, "xb"):  # it is there from now on, also if closing it fails
-                    self._visible.append(target)
+                    self._visible.append((target, staged))
             elif os.path.lexists(target):  # a rename would replace it
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             else:
                 os.rename(staged, target)
-                self._visible.append(target)
+                self._visible.append((target, staged))
         except OSError as error:
             raise translated(error, "commit the output to", target, raises=OutputError) from error
 
     def _withdraw(self) -> None:
         """Removes what is visible, `_SUCCESS` first."""
         while self._visible:
-            target = self._visible.pop()
+            target, staged = self._visible.pop()
             try:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(target)
+                    self._take_back(target, staged)
             except OSError as error:
                 raise translated(
                     error, "remove the output of a failed job,", target, raises=OutputError
                 ) from error
 
-    def _undo(self, staging: PrivateFolder) -> None:
+    def _take_back(self, target: str, staged: str | None) -> None:
+        os.unlink(target)
+
+    def _undo(self, staging: Staging) -> None:
         try:
             self._withdraw()
         finally:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import BinaryIO
 
 from aiofiles.threadpool.binary import AsyncFileIO
@@ -56,6 +58,19 @@ class TextFiles:
         size = sum(file.size for file in files)
         # A newline may be added to each file, and none of them is worth a second split.
         return SourceInfo(size, divided=size + len(files) > self._split_bytes, sampled=True)
+
+    def fingerprint(self) -> dict[str, str]:
+        """The files in order, with their sizes and the times of their last change."""
+        if self._prepared is None:
+            raise UsageError("a source is prepared before it is read")
+        files = self._prepared[1]
+        names = [os.path.abspath(file.path) for file in files]
+        found = {
+            "the number of input files": str(len(files)),
+            "the order of the input files": blake2b(repr(names).encode(), digest_size=8).hexdigest(),
+            "the size of splits": str(self._split_bytes),
+        }
+        return found | {f"the input {name!r}": _told(file) for name, file in zip(names, files, strict=True)}
 
     async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         """The splits in order. Their buffers belong to whoever takes them.
@@ -193,6 +208,12 @@ class _Stream:
 
 
 _NEWLINE = ord("\n")
+
+
+def _told(file: FileEntry) -> str:
+    seconds, fraction = divmod(file.mtime_ns, 10**9)
+    changed = datetime.fromtimestamp(seconds, UTC).isoformat(" ").removesuffix("+00:00")
+    return f"{file.size:,} bytes, changed at {changed}.{fraction:09} UTC"
 
 
 def _check(file: FileEntry, status: os.stat_result) -> None:

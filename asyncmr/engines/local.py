@@ -28,7 +28,9 @@ from asyncmr.sizes import MIB, parse_size
 from asyncmr.storage.budget import Budget, JobBudget
 from asyncmr.storage.compression import Compression, codec_of
 from asyncmr.storage.disk import Disk
+from asyncmr.storage.durable_store import DurableStore
 from asyncmr.storage.folder import SpillFolder, sweep
+from asyncmr.storage.journal import Journal
 from asyncmr.storage.runs import BlockStore
 from asyncmr.storage.sizes import cgroup_limit, check_limit, default_memory
 from asyncmr.workers import Pool
@@ -167,8 +169,9 @@ class LocalEngine:
         *,
         progress: ProgressCallback | None = None,
         dead_letters: str | os.PathLike[str] | None = None,
+        journal: Journal | None = None,
     ) -> Report:
-        """Runs a job to its end, and returns what it did.
+        """Runs a job to its end, and returns what it did. With a journal it goes on where an earlier run ended.
 
         Cancelling it returns at once; what its workers were doing is killed.
         """
@@ -178,7 +181,7 @@ class LocalEngine:
             raise UsageError('dead_letters= has a meaning with on_error="skip" only, which skips records')
         letters = None if dead_letters is None else DeadLetters(dead_letters)
         with self._used(), await self._budget.lease(self._limits.shuffle // MOST_JOBS) as budget:
-            return await self._execute(job, source, sink, progress, letters, budget)
+            return await self._execute(job, source, sink, progress, letters, budget, journal)
 
     async def _execute(
         self,
@@ -188,8 +191,11 @@ class LocalEngine:
         progress: ProgressCallback | None,
         letters: DeadLetters | None,
         budget: JobBudget,
+        journal: Journal | None,
     ) -> Report:
         store = BlockStore(budget, self._folder, self._disk, self._codec)
+        if journal is not None:
+            store = DurableStore(journal.folder, self._disk, self._codec)
         resources = Resources(
             self._pool,
             self._disk,
@@ -201,9 +207,11 @@ class LocalEngine:
             self._programs,
             self._trails,
             self._verify,
+            self._codec,
+            journal,
         )
         flow = Flow(job, source, sink, resources, letters)
-        async with flow.output(), store:
+        async with self._opened(journal), flow.output(), store:
             if progress is None:
                 await flow.run()
             else:
@@ -214,6 +222,19 @@ class LocalEngine:
         if progress is not None:
             progress(flow.ledger.progress())
         return flow.report()
+
+    @asynccontextmanager
+    async def _opened(self, journal: Journal | None) -> AsyncIterator[None]:
+        """A job has its journal, if any, to the end."""
+        if journal is None:
+            yield
+            return
+        await self._disk.run(journal.open)
+        try:
+            yield
+        finally:
+            with CancelScope(shield=True):
+                await self._disk.run(journal.close)
 
 
 def _cpus() -> int:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from itertools import groupby
 
 from asyncmr.actors import Actor
+from asyncmr.job import MAX_PARTITIONS
 from asyncmr.pipeline.attempts import Task
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.messages import HANDLE, Mapped, Pieces, Run
@@ -32,7 +33,6 @@ class Combiner(Actor[Mapped, Pieces]):
         self._stage = f"{context.prefix}combine"
         self._combines = combines
         self._groups: defaultdict[int, list[Mapped]] = defaultdict(list)
-        self._merges = 0
 
     async def handle(self, item: Mapped) -> None:
         if not self._combines:
@@ -87,7 +87,7 @@ class Combiner(Actor[Mapped, Pieces]):
                         await self.emit(piece, HANDLE)
             return
         title = f"partition {partition} of splits {split} and following"
-        number, self._merges = self._merges, self._merges + 1
+        number = split // context.limits.fan_in * MAX_PARTITIONS + partition
         task = Task(self._stage, title, "combine", (first, context.sorts))
         if context.sorts:
             made = await context.merge(task, number, shares[0][1])

@@ -28,6 +28,7 @@ from anyio import CancelScope
 from asyncmr.actors import Crew, open_channel
 from asyncmr.batches import batch_kind
 from asyncmr.connectors.dead_letters import DeadLetters
+from asyncmr.connectors.journaled_parts import JournaledParts
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import OutputError, SkipLimitError, UsageError
 from asyncmr.job import Job, Sampled, Sink, Source, SourceInfo, Split, Step
@@ -45,12 +46,15 @@ from asyncmr.pipeline.attempts import Attempts
 from asyncmr.pipeline.combiner import Combiner
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.feeding import PrivateBuffers
+from asyncmr.pipeline.fingerprint import fingerprint
+from asyncmr.pipeline.keeping import keeping
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.mapper import Mapper, OnlyMapper, SplitMapper
 from asyncmr.pipeline.messages import Mapped, Part, Partition, Pieces
 from asyncmr.pipeline.programs import Programs
 from asyncmr.pipeline.reducer import Reducer
+from asyncmr.pipeline.resuming import begun, ended
 from asyncmr.pipeline.sampler import Sampler
 from asyncmr.pipeline.shelf import Shelf
 from asyncmr.pipeline.shuffler import Shuffler
@@ -62,12 +66,18 @@ from asyncmr.pipeline.suspects import Trails
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.report import Report
 from asyncmr.storage.budget import JobBudget
+from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk
+from asyncmr.storage.durable_log import DurableLog
+from asyncmr.storage.epochs import EpochLog
+from asyncmr.storage.journal import Journal
 from asyncmr.storage.runs import BlockStore
 from asyncmr.workers import Account, Pool
 
 # How many handles a channel holds: enough that no stage waits for the loop, few enough to stay a queue.
 _SPLITS, _RUNS, _PARTS = 2, 256, 8
+# Under this name the journal has that the dead letters are about to be visible.
+_LETTERS = "letters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,8 @@ class Resources:
     programs: Programs
     trails: Trails
     verify: float = 0.0
+    codec: Codec | None = None
+    journal: Journal | None = None
 
 
 class Flow:
@@ -103,7 +115,9 @@ class Flow:
         self._resources = resources
         self._account = Account(job.title)
         self._letters = letters
-        self.ledger = Ledger(job.title)
+        self._log = EpochLog() if resources.journal is None else DurableLog(resources.journal, resources.disk)
+        self._finished: Report | None = None
+        self.ledger = Ledger(job.title, self._log)
         self.skipping = Skipping(
             self.ledger,
             resources.store,
@@ -124,13 +138,16 @@ class Flow:
         disk, letters = self._resources.disk, self._letters
         try:
             if letters is not None:
-                await letters.open(disk)
+                await letters.open(disk, replace=self._published_letters)
             self._info = await self._source.prepare(disk)
+            self._finished = await self._begin()
+            if self._finished is not None:
+                yield
+                return
             await self._sink.open(disk)
             try:
                 yield
-                if letters is not None:
-                    await letters.publish()
+                await self._publish_letters()
                 await self._sink.commit()
             except BaseException as error:
                 with CancelScope(shield=True):
@@ -143,16 +160,54 @@ class Flow:
             if letters is not None:
                 with CancelScope(shield=True):
                     await letters.close()
+        if self._resources.journal is not None:
+            await ended(self._resources.journal, disk, self.report())
+
+    @property
+    def _published_letters(self) -> bool:
+        """Whether an earlier run of the job may have left its dead letters."""
+        journal = self._resources.journal
+        return journal is not None and bool(journal.noted(_LETTERS))
+
+    async def _publish_letters(self) -> None:
+        if self._letters is None:
+            return
+        if self._resources.journal is not None:
+            await self._resources.disk.run(partial(self._resources.journal.note, **{_LETTERS: "yes"}))
+        await self._letters.publish()
+
+    async def _begin(self) -> Report | None:
+        """Goes on with the journal, if there is one; the report, if the job was finished before."""
+        resources, journal = self._resources, self._resources.journal
+        if journal is None or not isinstance(self._sink, JournaledParts):
+            return None
+        identity = fingerprint(
+            self._job,
+            self._source,
+            self._sink,
+            limits=resources.limits,
+            hasher=resources.hasher,
+            codec=resources.codec,
+            skips=resources.tolerance.skips,
+            letters=self._letters is not None,
+        )
+        report = await begun(journal, resources.disk, identity, self._sink)
+        if report is None and isinstance(self._log, DurableLog):
+            await self._log.load()
+            self.ledger.take_over()
+        return report
 
     async def run(self) -> None:
         """Runs all steps, inside `output`."""
         letters = self._letters
+        if self._finished is not None:
+            return
         try:
             await self._run_steps()
         except SkipLimitError:
             if letters is not None:
                 await self.skipping.tell(letters)
-                await letters.publish()
+                await self._publish_letters()
             raise
         self._skipped = await self.skipping.tell(letters)
 
@@ -183,6 +238,8 @@ class Flow:
 
     def report(self) -> Report:
         """What the job did."""
+        if self._finished is not None:
+            return self._finished
         report = self.ledger.report(bytes_spilled=self._resources.store.stats().spilled_bytes_total)
         report.skipped = self._skipped
         return report
@@ -291,6 +348,7 @@ class _StepFlow:
             sorts=in_order,
             shares=self._shares,
             following=None if then is None else then[1],
+            keeping=keeping(flow._log, resources.store, sink, resources.disk),
         )
         self._combines = reduction is not None and reduction.combines
         self._total = info.bytes
@@ -346,8 +404,6 @@ class _StepFlow:
                     done.add(part.index)
                     await self._sink.accept(part.index, part.writer)
                 stored = mapped.stored
-                if mapped.reduced:
-                    self._reducer.commit_fused(mapped)
         if self._shuffles:
             shelf = Shelf(stored)
             missing = [index for index in range(self._partitions) if index not in done]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import perf_counter
+from typing import Any
 
 from asyncmr.pipeline.attempts import Tries
 from asyncmr.report import Progress, Report, StageProgress, StageReport
@@ -13,12 +14,17 @@ from asyncmr.storage.epochs import Epoch, EpochLog
 class Ledger:
     """Commits what tasks did, once each, and adds it up."""
 
-    def __init__(self, job: str) -> None:
+    def __init__(self, job: str, log: EpochLog | None = None) -> None:
         self.job = job
-        self._log = EpochLog()
+        self._log = EpochLog() if log is None else log
         self._began = perf_counter()
+        self._earlier: list[str] = []
         self._spans: dict[str, tuple[float, float]] = {}
         self._progress: dict[str, tuple[int, int | None, str]] = {}
+
+    def take_over(self) -> None:
+        """The log has the epochs of an earlier run of the job, whose stages come first."""
+        self._earlier = self._log.stages()
 
     def begin(self, stage: str) -> None:
         """A task of this stage starts."""
@@ -26,30 +32,40 @@ class Ledger:
             now = perf_counter()
             self._spans[stage] = (now, now)
 
-    def commit(
-        self, stage: str, task: int, *, tries: Tries, counts: Mapping[tuple[str, str], int], **facts: int
+    async def commit(
+        self,
+        stage: str,
+        task: int,
+        *,
+        tries: Tries,
+        counts: Mapping[tuple[str, str], int],
+        made: Any = None,
+        answer: Mapping[str, Any] | None = None,
+        beside: Mapping[str, Mapping[str, int]] | None = None,
+        **facts: int,
     ) -> bool:
-        """Commits a task; False if it was committed before, and this attempt is to be dropped."""
-        facts = {
-            "tasks": 1,
-            "attempts": tries.attempts,
-            "retries": tries.attempts - tries.rivals - 1,
-            "rivals": tries.rivals,
-            **facts,
-        }
-        if not self._log.commit(Epoch(stage, task, tries.attempts, counts, facts)):
+        """Commits a task; False if it was committed before, and this attempt is to be dropped.
+
+        made: where that lies which it made, if it is kept. beside: what else counts with it, as `figures` of other
+        stages. answer: what the job needs to know of it to go on.
+        """
+        beside = beside or {}
+        epoch = Epoch(stage, task, tries.attempts, counts, figures(tries, **facts), beside, answer or {})
+        if not await self._log.save(epoch, made) or not self._log.commit(epoch):
             return False
-        self._spans[stage] = (self._spans[stage][0], perf_counter())
+        now = perf_counter()
+        for name in (stage, *beside):
+            self._spans[name] = (self._spans.get(name, (now,))[0], now)
         return True
 
     @property
     def stages(self) -> list[str]:
         """The stages that have begun, in the order in which they did."""
-        return list(self._spans)
+        return list(dict.fromkeys([*self._earlier, *self._spans]))
 
     def records_read(self) -> int:
         """How many records of the source the first step has mapped."""
-        first = next((stage for stage in self._spans if stage.endswith("map")), "")
+        first = next((stage for stage in self.stages if stage.endswith("map")), "")
         return self._log.facts(first).get("records_in", 0)
 
     def advance(self, stage: str, done: int, total: int | None, unit: str) -> None:
@@ -68,8 +84,20 @@ class Ledger:
     def report(self, *, bytes_spilled: int) -> Report:
         """What the job did so far."""
         report = Report(self.job, seconds=perf_counter() - self._began, bytes_spilled=bytes_spilled)
-        for stage, (began, ended) in self._spans.items():
+        for stage in self.stages:
+            began, ended = self._spans.get(stage, (0.0, 0.0))
             report.stages[stage] = StageReport(seconds=ended - began, **self._log.facts(stage))
         for (group, name), count in sorted(self._log.counters().items()):
             report.counters.setdefault(group, {})[name] = count
         return report
+
+
+def figures(tries: Tries, **facts: int) -> dict[str, int]:
+    """The numbers of one task of a stage."""
+    return {
+        "tasks": 1,
+        "attempts": tries.attempts,
+        "retries": tries.attempts - tries.rivals - 1,
+        "rivals": tries.rivals,
+        **facts,
+    }

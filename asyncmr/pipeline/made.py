@@ -20,7 +20,7 @@ class Made:
         self._store = store
         self._sink = sink
         self._attempt = attempt
-        self._stored: list[tuple[int, Block, array[int]]] = []
+        self.runs: list[tuple[int, Block, array[int]]] = []
         self.loose: list[Block] = []
         self.skipped: list[tuple[str, Block]] = []  # what is told of them, by role
         self.parts: dict[int, PartWriter] = {}
@@ -32,7 +32,7 @@ class Made:
             match meta:
                 case ("runs", flush, shares, ends):
                     block = await self._store.put(data, _numbers(ends))
-                    self._stored.append((flush, block, _numbers(shares)))
+                    self.runs.append((flush, block, _numbers(shares)))
                 case ("out", partition):
                     chunks.setdefault(partition, []).append(data)
                 case ("skipped", role):
@@ -57,7 +57,7 @@ class Made:
         """The pieces of runs; `task` is the first half of their rank."""
         return tuple(
             Pieces((task, flush), block, shares, array("I", range(len(shares))))
-            for flush, block, shares in self._stored
+            for flush, block, shares in self.runs
         )
 
     async def close(self) -> None:
@@ -73,11 +73,11 @@ class Made:
 
     async def discard(self) -> None:
         self.free_loose()
-        for _, block, _ in self._stored:
+        for _, block, _ in self.runs:
             self._store.free(block)
         for _, block in self.skipped:
             self._store.free(block)
-        self._stored, self.skipped = [], []
+        self.runs, self.skipped = [], []
         parts, self.parts = self.parts, {}
         for writer in parts.values():
             await writer.discard()

@@ -11,6 +11,7 @@ from asyncmr.job import Split
 from asyncmr.pipeline.attempts import Done, Task, Tries
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.feeding import split_buffer, whole
+from asyncmr.pipeline.ledger import figures
 from asyncmr.pipeline.made import Made, merged_counts
 from asyncmr.pipeline.messages import HANDLE, Mapped, Part
 
@@ -28,6 +29,7 @@ class SplitMapper:
         self._ledger = context.ledger
         self._stage = f"{context.prefix}map"
         self._combine_stage = f"{context.prefix}combine" if combines else None
+        self._reduce_stage = f"{context.prefix}reduce"
         self._shuffles = shuffles
         self._total = total
         # One more than there are workers, so that a free worker never waits for the next split.
@@ -48,47 +50,54 @@ class SplitMapper:
         self._ledger.advance(self._stage, 0, self._total, "B")
         if self._combine_stage is not None:
             self._ledger.begin(self._combine_stage)
+        context, keeping = self._context, self._context.keeping
+        basis = 0 if keeping is None else await keeping.basis(split, context.bounds)
+        done = await context.taken(self._stage, split.index, basis, split.pieces)
+        if done is None:
+            done = await self._run(split, fused)
+            await self._commit(split, done, basis)
+        self._ledger.advance(self._stage, split.length, self._total, "B")
+        made, facts = done.outcome, done.facts
+        mapped = Mapped(split.index, made.stored(split.index), facts["pairs"], facts["pairs_out"])
+        return mapped, [Part(index, writer) for index, writer in sorted(made.parts.items())]
+
+    async def _run(self, split: Split, fused: bool) -> Done[Made]:
         argument = (split.index, self._context.workers == 1, fused, self._context.bounds)
         task = Task(self._stage, _title(split), "map", argument, split, size=split.length)
         done = await self._attempts.run(task, whole([split_buffer(split)]), self._context.made)
         if "left" in done.facts:
             done = await self._spread(split, done)
-        skipped = await self._context.skip(split.index, done, split.pieces)
-        made, facts = done.outcome, done.facts
         if not self._shuffles:
-            await made.part(split.index)  # also when nothing was mapped: the parts are the splits
-        await made.close()
-        committed = self._ledger.commit(
+            await done.outcome.part(split.index)  # also when nothing was mapped: the parts are the splits
+        await done.outcome.close()
+        return done
+
+    async def _commit(self, split: Split, done: Done[Made], basis: int) -> None:
+        skipped = await self._context.skip(split.index, done, split.pieces)
+        facts, beside = done.facts, {}
+        if self._combine_stage is not None:
+            beside[self._combine_stage] = figures(
+                Tries(), pairs_in=facts["pairs"], pairs_out=facts["pairs_out"]
+            )
+        if facts.get("reduced"):
+            beside[self._reduce_stage] = figures(
+                Tries(),
+                pairs_in=facts["reduced"],
+                pairs_out=facts["results"],
+                skipped=skipped.get("reducer", 0),
+            )
+        await self._context.commit(
             self._stage,
             split.index,
-            tries=done.tries,
-            counts=done.counts,
+            done,
+            beside=beside,
+            basis=basis,
             records_in=facts["records"],
             bytes_in=split.length,
             pairs_out=facts["pairs"],
-            bytes_out=made.bytes_out,
+            bytes_out=done.outcome.bytes_out,
             skipped=skipped.get("mapper", 0),
         )
-        if committed and self._combine_stage is not None:
-            self._ledger.commit(
-                self._combine_stage,
-                -1 - split.index,  # beside the merges, whose numbers count up from 0
-                tries=Tries(),
-                counts={},
-                pairs_in=facts["pairs"],
-                pairs_out=facts["pairs_out"],
-            )
-        self._ledger.advance(self._stage, split.length, self._total, "B")
-        mapped = Mapped(
-            split.index,
-            made.stored(split.index),
-            facts["pairs"],
-            facts["pairs_out"],
-            facts.get("reduced", 0),
-            facts.get("results", 0),
-            skipped.get("reducer", 0),
-        )
-        return mapped, [Part(index, writer) for index, writer in sorted(made.parts.items())]
 
     async def _spread(self, split: Split, begun: Done[Made]) -> Done[Made]:
         """Maps the rest of a split in shares, then lets one worker take up the table where it was put down."""

@@ -47,17 +47,13 @@ class Run:
 class Mapped:
     """The committed output of one split.
 
-    `pairs` left the mapper, `pairs_out` were left of them after combining, and of those
-    `reduced` were reduced at once, to `results`, with `skipped` keys left out.
+    `pairs` left the mapper, and `pairs_out` were left of them after combining.
     """
 
     split: int
     stored: tuple[Pieces, ...]
     pairs: int
     pairs_out: int
-    reduced: int = 0
-    results: int = 0
-    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ several passes. A partition of a job that sorts has sorted runs from the beginni
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import count
 from typing import TypeVar
 
 from asyncmr.actors import Actor
-from asyncmr.pipeline.attempts import Task, Tries
+from asyncmr.pipeline.attempts import Task
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.made import Made
-from asyncmr.pipeline.messages import HANDLE, Mapped, Part, Partition, Run
+from asyncmr.pipeline.messages import HANDLE, Part, Partition, Run
 from asyncmr.pipeline.shelf import Shelf
 
 T = TypeVar("T")
@@ -30,7 +31,6 @@ class Reducer(Actor[Partition, Part]):
         self._context = context
         self._stage = f"{context.prefix}reduce"
         self._merge_stage = f"{context.prefix}merge"
-        self._merges = 0
         self._partitions = partitions
 
     async def handle(self, item: Partition) -> None:
@@ -46,20 +46,19 @@ class Reducer(Actor[Partition, Part]):
         shares = [(number, runs) for number, runs in enumerate(partition.shares) if runs]
         whole = all(sum(run.size for run in runs) <= context.limits.whole for _, runs in shares)
         task = Task(self._stage, f"partition {index}", "reduce", (index, context.sorts or not whole))
-        if shares and whole and not context.sorts:
-            made = await context.gather(task, index, shares)
-        elif shares:
-            made = await context.merge(task, index, await self._sorted(index, shares))
-        else:
+        if not shares:
             made = context.made(attempt=1)
-        writer = await made.part(index)
-        try:
-            await writer.close()
-        except BaseException:
-            await made.discard()
-            raise
+            await made.part(index)
+            await made.close()
+        elif done := await context.taken(self._stage, index):
+            made = done.outcome
+            context.free(run for _, runs in shares for run in runs)
+        elif whole and not context.sorts:
+            made = await context.gather(task, index, shares, part=index)
+        else:
+            made = await context.merge(task, index, await self._sorted(index, shares), part=index)
         context.ledger.advance(self._stage, 1, self._partitions, "partitions")
-        return Part(index, writer)
+        return Part(index, made.parts[index])
 
     async def _sorted(self, partition: int, shares: Sequence[tuple[int, Sequence[Run]]]) -> Sequence[Run]:
         """Sorted runs of a partition, no more of them than can be merged at once."""
@@ -77,10 +76,13 @@ class Reducer(Actor[Partition, Part]):
             runs: Sequence[Run] = shares[0][1]
         else:
             groups = [(number, some) for number, runs in shares for some in self._neighbours(runs)]
-            runs = await self._each(refined, groups)
+            runs = await self._each(refined, groups, (partition, 0))
         most = context.limits.merged
-        while len(runs) > most:
-            runs = await self._each(merged, [runs[at : at + most] for at in range(0, len(runs), most)])
+        for level in count(1):
+            if len(runs) <= most:
+                break
+            neighbours = [runs[at : at + most] for at in range(0, len(runs), most)]
+            runs = await self._each(merged, neighbours, (partition, level))
         return runs
 
     def _neighbours(self, runs: Sequence[Run]) -> Iterator[Sequence[Run]]:
@@ -95,28 +97,21 @@ class Reducer(Actor[Partition, Part]):
             size += run.size
         yield some
 
-    async def _each(self, make: Callable[[int, T], Awaitable[Made]], groups: Sequence[T]) -> Sequence[Run]:
-        """Makes one run of each group, on all workers."""
+    async def _each(
+        self, make: Callable[[int, T], Awaitable[Made]], groups: Sequence[T], where: tuple[int, int]
+    ) -> Sequence[Run]:
+        """Makes one run of each group, on all workers. `where`: of which partition, in which pass."""
         self._context.ledger.begin(self._merge_stage)
         made: dict[int, tuple[Run, ...]] = {}
 
         async def one(numbered: tuple[int, T]) -> None:
             index, group = numbered
-            number, self._merges = self._merges, self._merges + 1
-            made[index] = Shelf((await make(number, group)).stored(index)).take(0)
+            made[index] = Shelf((await make(_numbered(*where, index), group)).stored(index)).take(0)
 
         await self._context.spread(self._merge_stage, enumerate(groups), one)
         return [run for index in range(len(groups)) for run in made[index]]
 
-    def commit_fused(self, mapped: Mapped) -> None:
-        """Commits what the mapper's worker reduced at once."""
-        self._context.ledger.begin(self._stage)
-        self._context.ledger.commit(
-            self._stage,
-            -1 - mapped.split,  # beside the partitions, whose numbers count up from 0
-            tries=Tries(),
-            counts={},
-            pairs_in=mapped.reduced,
-            pairs_out=mapped.results,
-            skipped=mapped.skipped,
-        )
+
+def _numbered(partition: int, level: int, group: int) -> int:
+    """The number of a merge, which follows from what it merges: the same in every run of the job."""
+    return partition << 40 | level << 32 | group

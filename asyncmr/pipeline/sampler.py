@@ -8,10 +8,13 @@ from contextlib import aclosing
 
 from asyncmr.actors import TaskScope
 from asyncmr.job import Sample
-from asyncmr.pipeline.attempts import Task
+from asyncmr.pipeline.attempts import Done, Task
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.feeding import split_buffer, whole
 from asyncmr.pipeline.made import Made
+
+# The number of the task that chooses the bounds, beside the samples, whose numbers count up from 0.
+_BOUNDS = -1
 
 
 class Sampler:
@@ -34,8 +37,11 @@ class Sampler:
         store = self._context.store
         blocks = [block for _, made in sorted(self._found.items()) for block in made.loose]
         buffers = [await store.read(block) for block in blocks]
-        task = Task(self._blamed, "the choice of bounds", "bounds", (partitions, self._context.shares))
-        done = await self._context.attempts.run(task, whole([*buffers]), self._context.made)
+        done = await self._context.taken(self._stage, _BOUNDS)
+        if done is None:
+            task = Task(self._blamed, "the choice of bounds", "bounds", (partitions, self._context.shares))
+            done = await self._context.attempts.run(task, whole([*buffers]), self._context.made)
+            await self._context.commit(self._stage, _BOUNDS, done)
         (chosen,) = done.outcome.loose
         bounds = await store.read(chosen)
         for made in (*self._found.values(), done.outcome):
@@ -56,6 +62,13 @@ class Sampler:
 
     async def _look(self, sample: Sample) -> None:
         split = sample.split
+        done = await self._context.taken(self._stage, split.index)
+        if done is None:
+            done = await self._sampled(sample)
+        self._found[split.index] = done.outcome
+
+    async def _sampled(self, sample: Sample) -> Done[Made]:
+        split = sample.split
         task = Task(
             self._blamed,
             f"sample {split.index} of the input",
@@ -64,13 +77,13 @@ class Sampler:
             split,
         )
         done = await self._context.attempts.run(task, whole([split_buffer(split)]), self._context.made)
-        self._found[split.index] = done.outcome
-        self._context.ledger.commit(
+        done.counts = {}  # those of records that are mapped again
+        await self._context.commit(
             self._stage,
             split.index,
-            tries=done.tries,
-            counts={},  # those of the records that are mapped again
+            done,
             records_in=done.facts["records"],
             bytes_in=split.length,
             pairs_out=done.facts["pairs"],
         )
+        return done

@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Sequence
 from itertools import islice
 from operator import le
+from typing import Self
 
 from asyncmr.errors import UsageError
 from asyncmr.storage.spill_file import Data, SpillFile, Written
@@ -29,6 +30,14 @@ class Block:
         self.data: Data | None = data  # None once it is on disk
         self.file: SpillFile | None = None
         self.written: Written | None = None
+
+    @classmethod
+    def lying(cls, size: int, ends: Sequence[int], file: SpillFile, written: Written) -> Self:
+        """A block that lies in a file."""
+        block = cls(b"")
+        block.size, block.ends, block.wanted = size, _checked(ends, size), (1 << len(ends)) - 1
+        block.data, block.file, block.written = None, file, written
+        return block
 
     @property
     def in_memory(self) -> bool:

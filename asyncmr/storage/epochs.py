@@ -6,7 +6,7 @@ a slow one was given a rival. The first to commit is the task; a later one is a 
 made is dropped by whoever asked. Nothing else decides whether work counts.
 
 This log lives in memory, for work that need not outlive its process. `commit` runs in one step between
-awaits, so no reader sees half an epoch.
+awaits, so no reader sees half an epoch. `DurableLog` is the same with a journal, to which `save` brings an epoch first.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 Counts = dict[tuple[str, str], int]
 
@@ -23,7 +24,8 @@ class Epoch:
     """What one attempt of one task did.
 
     `stage`, `task`: which task of the job. `attempt`: which try at it, for the record. `counts`: the user's
-    counters, by (group, name). `facts`: the engine's own numbers, which add up over a stage.
+    counters, by (group, name). `facts`: the engine's own numbers, which add up over a stage; `beside`: those of other
+    stages, some of whose work this task did. `answer`: what the job needs to know of the task to go on.
     """
 
     stage: str
@@ -31,6 +33,8 @@ class Epoch:
     attempt: int
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     facts: Mapping[str, int] = field(default_factory=dict)
+    beside: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    answer: Mapping[str, Any] = field(default_factory=dict)
 
 
 class EpochLog:
@@ -38,6 +42,15 @@ class EpochLog:
 
     def __init__(self) -> None:
         self._stages: dict[str, dict[int, Epoch]] = {}
+
+    async def save(self, epoch: Epoch, made: Any = None) -> bool:
+        """Before `commit`: makes sure that the epoch outlives the process, where that is asked for.
+
+        made: where that lies which the attempt made, as plain JSON data.
+
+        Returns False for a duplicate, which must not be committed.
+        """
+        return True
 
     def commit(self, epoch: Epoch) -> bool:
         """Makes `epoch` visible, if it is the first of its task.
@@ -71,9 +84,22 @@ class EpochLog:
 
     def facts(self, stage: str) -> dict[str, int]:
         """The engine's numbers, summed over the stage's committed epochs."""
-        first, *others = self._stages.get(stage, {}).values() or [Epoch(stage, 0, 0)]
-        totals = dict(first.facts)
-        for epoch in others:
-            for name, amount in epoch.facts.items():
-                totals[name] = totals.get(name, 0) + amount
+        totals: dict[str, int] = {}
+        for name, tasks in self._stages.items():
+            for epoch in tasks.values():
+                for fact, amount in (epoch.facts if name == stage else epoch.beside.get(stage, {})).items():
+                    totals[fact] = totals.get(fact, 0) + amount
         return totals
+
+    def stages(self) -> list[str]:
+        """The stages that committed epochs tell of, each before those beside it."""
+        names: dict[str, None] = {}
+        for stage, tasks in self._stages.items():
+            names[stage] = None
+            for epoch in tasks.values():
+                names |= dict.fromkeys(epoch.beside)
+        return list(names)
+
+    def forget(self, stage: str, task: int) -> None:
+        """Takes a committed epoch back."""
+        self._stages.get(stage, {}).pop(task, None)

@@ -52,6 +52,12 @@ def read_extent(extent: Extent, codec: Codec | None = None) -> bytes:
     return data if extent.size == extent.length else _whole(extent, data, codec)
 
 
+def check_extents(extents: Sequence[Extent]) -> None:
+    """Reads pieces, and raises as `read_extent` if one is not what was written."""
+    for extent in extents:
+        read_extent(extent._replace(length=extent.size))
+
+
 def read_extents(extents: Sequence[Extent], view: memoryview, codec: Codec | None = None) -> None:
     """Reads each piece to its place in `view`. Raises as `read_extent`; the view's content is then undefined."""
     groups = list(_side_by_side(extents))

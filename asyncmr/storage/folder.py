@@ -20,6 +20,7 @@ import shutil
 import stat
 import tempfile
 import threading
+from typing import Protocol
 
 from asyncmr.errors import AsyncMRError, ClosedError, StorageError
 from asyncmr.storage.disk import translated
@@ -27,6 +28,12 @@ from asyncmr.storage.disk import translated
 LOCK = "lock"
 ATTEMPTS = 16
 """Newcomers lost to sweeps before we give up; each loss takes another process sweeping at that moment."""
+
+
+class Folder(Protocol):
+    """Where files are made. `open` gives its path, and blocks."""
+
+    def open(self) -> str: ...
 
 
 class PrivateFolder:
@@ -113,7 +120,7 @@ def _make(parent: str, prefix: str) -> tuple[str, int]:
         lock = -1
         try:
             lock = os.open(os.path.join(path, LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            if _locks(lock, path):
+            if locks(lock, path):
                 return path, lock
         except (FileExistsError, FileNotFoundError):
             pass  # a sweep was quicker
@@ -133,7 +140,7 @@ def _remove_if_dead(path: str) -> bool:
             return False
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         lock = os.open(os.path.join(path, LOCK), flags, 0o600)
-        if not _locks(lock, path):
+        if not locks(lock, path):
             return False
         shutil.rmtree(path)
     except OSError:
@@ -143,7 +150,7 @@ def _remove_if_dead(path: str) -> bool:
     return True
 
 
-def _locks(lock: int, folder: str) -> bool:
+def locks(lock: int, folder: str) -> bool:
     """Locks the open file, and says whether that is the lock of the folder."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

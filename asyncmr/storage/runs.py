@@ -14,7 +14,7 @@ from asyncmr.storage.block import Block
 from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.extents import Extent, read_extent, read_extents
-from asyncmr.storage.folder import PrivateFolder
+from asyncmr.storage.folder import Folder
 from asyncmr.storage.spill import Spill, keep
 from asyncmr.storage.spill_file import Data, SpillFile
 
@@ -48,11 +48,13 @@ class BlockStore:
     Belongs to one event loop, where many tasks may call its methods at once.
     """
 
-    def __init__(self, budget: Room, folder: PrivateFolder, disk: Disk, codec: Codec | None = None) -> None:
+    def __init__(
+        self, budget: Room, folder: Folder, disk: Disk, codec: Codec | None = None, *, keeps: bool = False
+    ) -> None:
         self._budget = budget
         self._disk = disk
         self._codec = codec
-        self._spill = Spill(folder, disk, codec)
+        self._spill = Spill(folder, disk, codec, keeps=keeps)
         self._blocks: set[Block] = set()
         self._reserved = 0
         self._closed = False

@@ -11,7 +11,8 @@ A block on its way can be read and freed like any other. It leaves memory when i
 a failed or cancelled write it is still on its way, for the next append to try again, except the block
 of the one whose write failed, which its store forgets.
 
-A spill file that has FILE_BYTES is not written any more, and is deleted when the last of its blocks is freed.
+A spill file that has FILE_BYTES is not written any more, and is deleted when the last of its blocks is freed; where
+files are kept for a later process it is only closed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from asyncmr.errors import StorageError
 from asyncmr.storage.block import Block
 from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk, finish
-from asyncmr.storage.folder import PrivateFolder
+from asyncmr.storage.folder import Folder
 from asyncmr.storage.spill_file import Data, SpillFile
 
 _log = logging.getLogger("asyncmr")
@@ -37,10 +38,16 @@ FILE_BYTES = 256 * WRITE_BYTES
 
 
 class Spill:
-    """The spill files of one store. `leaving_bytes` are on their way; `written_bytes` is all that was ever written."""
+    """The spill files of one store. `leaving_bytes` are on their way; `written_bytes` is all that was ever written.
 
-    def __init__(self, folder: PrivateFolder, disk: Disk, codec: Codec | None = None) -> None:
+    keeps: the files stay when their blocks are freed.
+    """
+
+    def __init__(
+        self, folder: Folder, disk: Disk, codec: Codec | None = None, *, keeps: bool = False
+    ) -> None:
         self.codec = codec
+        self._keeps = keeps
         self._folder = folder
         self._disk = disk
         self._leaving: dict[Block, None] = {}  # on their way and in no batch, first come first written
@@ -65,7 +72,25 @@ class Spill:
         self._leaving[block] = None
         self.leaving_bytes += block.size
         while block.wanted and block.in_memory and self.leaving_bytes >= WRITE_BYTES:
-            await self._append()
+            await self._append(WRITE_BYTES)
+
+    async def secure(self, block: Block) -> None:
+        """Waits until a block that was taken is in its file. Raises as `take`."""
+        while block.wanted and block.in_memory:
+            await self._append(0)
+
+    def add(self, file: SpillFile) -> None:
+        """Takes a file of an earlier process, which is closed when it has no blocks and no readers."""
+        self._files.add(file)
+
+    def holds(self, file: SpillFile) -> bool:
+        """Whether the file is open."""
+        return file in self._files
+
+    def adopt(self, block: Block, file: SpillFile) -> None:
+        """Takes a block that lies in such a file."""
+        block.file = file
+        file.blocks += 1
 
     def drop(self, block: Block) -> None:
         """A block that was taken is not wanted any more."""
@@ -109,10 +134,10 @@ class Spill:
             elif failure is not None:
                 raise failure
 
-    async def _append(self) -> None:
-        """Writes a batch of the blocks on their way, unless others did while this task waited."""
+    async def _append(self, least: int) -> None:
+        """Writes a batch of the blocks on their way if they are so many bytes, unless others did meanwhile."""
         async with self._appending:
-            if self.leaving_bytes < WRITE_BYTES or not self._leaving:
+            if self.leaving_bytes < least or not self._leaving:
                 return
             batch = self._take_batch()
             try:
@@ -150,7 +175,9 @@ class Spill:
     def _remove_if_done(self, file: SpillFile) -> None:
         if file in self._files and file is not self._file and not file.blocks and not file.readers:
             self._files.remove(file)
-            self._removals.add(asyncio.get_running_loop().create_task(file.remove()))
+            self._removals.add(
+                asyncio.get_running_loop().create_task(file.close() if self._keeps else file.remove())
+            )
 
 
 def keep(file: SpillFile, files: set[SpillFile]) -> None:

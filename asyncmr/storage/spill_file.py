@@ -2,8 +2,8 @@
 
 With a codec each piece that it makes smaller is compressed; a piece is as long as before if and only if it is not.
 
-Where a piece lies and what its CRC-32 is are known in memory alone: the file means nothing to another process,
-and nothing in it is trusted. What is read counts only if its checksum is that of what was written.
+Where a piece lies and what its CRC-32 is are known in memory, or in a journal: the file by itself means nothing to
+another process, and nothing in it is trusted. What is read counts only if its checksum is that of what was written.
 
 What is appended counts once the whole write has succeeded. After a failure or a cancellation `end` has not
 moved, and the next append writes over whatever was left there.
@@ -28,7 +28,7 @@ from anyio import CancelScope
 from asyncmr.errors import StorageError
 from asyncmr.storage.compression import Codec
 from asyncmr.storage.disk import Disk, translated, write_at
-from asyncmr.storage.folder import PrivateFolder
+from asyncmr.storage.folder import Folder
 
 Data = bytes | mmap
 """What a block is given as."""
@@ -60,7 +60,7 @@ class SpillFile:
         self.readers = 0
 
     @classmethod
-    async def create(cls, disk: Disk, folder: PrivateFolder, codec: Codec | None = None) -> Self:
+    async def create(cls, disk: Disk, folder: Folder, codec: Codec | None = None) -> Self:
         """A new file in the folder, for this user only. Raises StorageError."""
         path = os.path.join(await disk.run(folder.open), f"{secrets.token_hex(8)}.spill")
         try:
@@ -69,6 +69,11 @@ class SpillFile:
             with CancelScope(shield=True), contextlib.suppress(OSError):
                 await disk.run(os.unlink, path)
             raise
+
+    @classmethod
+    async def existing(cls, disk: Disk, path: str, codec: Codec | None = None) -> Self:
+        """A file of an earlier process, to be read. Raises StorageError."""
+        return cls(disk, path, await disk.open(path, "rb", private=True), codec)
 
     async def append(self, blocks: Sequence[Cut]) -> list[Written]:
         """Writes blocks to the end, in one trip to a thread; returns how each lies there. One append at a time.
@@ -83,6 +88,10 @@ class SpillFile:
             raise translated(error, f"write {size:,} bytes to", self.path, size) from error
         self.end += sum(block.ends[-1] for block in written)
         return written
+
+    async def close(self) -> None:
+        """Closes the file, which stays. Raises StorageError."""
+        await self._disk.close_file(self._handle)
 
     async def remove(self) -> None:
         """Closes and deletes the file. Raises StorageError when it cannot be deleted."""

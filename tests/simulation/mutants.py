@@ -63,17 +63,17 @@ def mutated(name: str) -> Iterator[None]:
 
 @mutant(Ledger, "commit")
 def commits_twice(real: Any) -> Any:
-    def commit(self: Ledger, stage: str, task: int, **facts: Any) -> bool:
-        real(self, stage, task + 1_000_003, **facts)
-        return bool(real(self, stage, task, **facts))
+    async def commit(self: Ledger, stage: str, task: int, **facts: Any) -> bool:
+        await real(self, stage, task + 1_000_003, **facts)
+        return bool(await real(self, stage, task, **facts))
 
     return commit
 
 
 @mutant(Ledger, "commit")
 def drops_the_epoch_of_a_task_that_was_tried_again(real: Any) -> Any:
-    def commit(self: Ledger, stage: str, task: int, *, tries: Any, **facts: Any) -> bool:
-        return tries.attempts > 1 or bool(real(self, stage, task, tries=tries, **facts))
+    async def commit(self: Ledger, stage: str, task: int, *, tries: Any, **facts: Any) -> bool:
+        return tries.attempts > 1 or bool(await real(self, stage, task, tries=tries, **facts))
 
     return commit
 
@@ -271,7 +271,7 @@ def says_success_before_the_parts_are_there(real: Any) -> Any:
     def publish(self: PartFiles) -> None:
         self._put(os.path.join(self._folder, part_files.SUCCESS), None)
         for index, part in sorted(self._parts.items()):
-            self._put(os.path.join(self._folder, f"part-{index:05d}"), part.path if part.written else None)
+            self._put(os.path.join(self._folder, f"part-{index:05d}"), part)
 
     return publish
 
