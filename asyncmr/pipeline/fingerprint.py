@@ -87,12 +87,15 @@ def _difference(name: str, was: str | None, is_now: str | None) -> str:
         return f"{name} is new"
     if is_now is None:
         return f"{name} is gone"
-    if was.startswith(_CODE) and is_now.startswith(_CODE):
-        before, now = (text.removeprefix(_CODE).rpartition(" ")[0] for text in (was, is_now))
-        if before == now:
-            return f"{name} {now!r} has changed since"
-        return f"{name} was {before!r} and is {now!r} now"
-    return f"{name} was {was.removeprefix(_CODE)} and is {is_now.removeprefix(_CODE)} now"
+    before, after = _told(was), _told(is_now)
+    return (
+        f"{name} {after} has changed since" if before == after else f"{name} was {before} and is {after} now"
+    )
+
+
+def _told(value: str) -> str:
+    """A function by its name alone."""
+    return repr(value.removeprefix(_CODE).rpartition(" ")[0]) if value.startswith(_CODE) else value
 
 
 def _code(function: object) -> str:

@@ -1,11 +1,11 @@
 """A driver with a journal that is killed at each step that it leaves on the disk, and run again.
 
-    python -m tests.engine.kill_points SHAPE FOLDER [MUTANT]
+    python -m tests.engine.kill_points SHAPE FOLDER [KILLS [MUTANT]]
 
-A step is a write, a transaction, a rename, a deletion. One after the other is chosen; a child process runs the job and
-dies just before this step, or half-way through it; another child runs the job again. The parent compares what that
-one writes with the output of an undisturbed run, and what it did with what was committed before. It prints what it saw,
-as JSON, and fails where something is wrong.
+A step is a write, a transaction, a rename, a deletion. So many of them are chosen, all over the run; a child process
+runs the job and dies just before this step, or half-way through it; another child runs the job again. The parent
+compares what that one writes with the output of an undisturbed run, and what it did with what was committed before. It
+prints what it saw, as JSON, and fails where something is wrong.
 
 The user's functions run in the child itself, so that it can be forked: a hundred children take seconds.
 """
@@ -56,7 +56,6 @@ TINY = Limits(
     split=2000,
 )
 PLAIN = Limits(fused=0, least_partitions=3, fan_in=2, large_partial=0)
-MOST = 12  # kills of a shape
 
 
 def words(_key, line):
@@ -168,10 +167,16 @@ def trust_the_files() -> None:
     setattr(durable_store, "check_extents", lambda _: None)  # noqa: B010
 
 
+def trust_late_data() -> None:
+    """Both."""
+    commit_before_the_data()
+    trust_the_files()
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "none": lambda: None,
     "commit before the data": commit_before_the_data,
-    "trust the files": trust_the_files,
+    "trust late data": trust_late_data,
 }
 
 
@@ -193,8 +198,8 @@ class Harness:
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         status = 1
         try:
-            self._mutant()
             steps.watch_all()
+            self._mutant()
             report = asyncio.run(self._run(workers))
             (self._folder / "report.json").write_text(json.dumps(report.as_dict()))
             (self._folder / "steps.json").write_text(json.dumps(steps.names))
@@ -253,13 +258,13 @@ class Harness:
         return counts
 
 
-def check(harness: Harness, shape: str) -> dict[str, Any]:
-    """Kills the job everywhere; returns what was seen."""
+def check(harness: Harness, shape: str, kills: int) -> dict[str, Any]:
+    """Kills the job so often; returns what was seen."""
     assert harness.run(Steps(None)) == 0
     expected, report, steps = harness.written(), harness.report(), harness.steps()
     assert b"".join(expected.values()), "an empty output shows nothing"
     resumed = 0
-    chosen = range(0, len(steps), max(1, len(steps) // MOST))
+    chosen = sorted({(2 * number + 1) * len(steps) // (2 * kills) for number in range(kills)})
     for number, fatal in enumerate(chosen):
         harness.clear()
         half = number % 2 == 1
@@ -288,5 +293,5 @@ def check(harness: Harness, shape: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    shape, folder, *mutant = sys.argv[1:]
-    sys.stdout.write(json.dumps(check(Harness(shape, Path(folder), *mutant or ["none"]), shape)))
+    shape, folder, kills, mutant = [*sys.argv[1:], "40", "none"][:4]
+    sys.stdout.write(json.dumps(check(Harness(shape, Path(folder), mutant), shape, int(kills))))
