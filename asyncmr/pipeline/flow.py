@@ -31,7 +31,7 @@ from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.connectors.journaled_parts import JournaledParts
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import OutputError, SkipLimitError, UsageError
-from asyncmr.job import Job, Sampled, Sink, Source, SourceInfo, Split, Step
+from asyncmr.job import Job, PartWriter, Sampled, Sink, Source, SourceInfo, Split, Step
 from asyncmr.kernel.batching import mapper_for
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.hashing import KeyHasher
@@ -352,8 +352,26 @@ class _StepFlow:
         )
         self._combines = reduction is not None and reduction.combines
         self._total = info.bytes
+        self._accepted: dict[int, PartWriter] = {}
+        self._skipping = flow.skipping
 
     async def run(self) -> None:
+        """Runs the step, unless an earlier run of the job had all of its parts: then its input is not even read."""
+        keeping = self._context.keeping
+        parts = None if keeping is None else await keeping.finished(self._prefix)
+        if parts is not None:
+            for index, writer in parts.items():
+                await self._accept(index, writer)
+            return
+        await self._run()
+        if keeping is not None and not self._skipping.total:  # what was skipped is told by its tasks
+            await keeping.finish(self._prefix, self._accepted)
+
+    async def _accept(self, index: int, writer: PartWriter) -> None:
+        self._accepted[index] = writer
+        await self._sink.accept(index, writer)
+
+    async def _run(self) -> None:
         context, combines = self._context, self._combines
         if self._total_order and not self._small:
             assert isinstance(self._source, Sampled)
@@ -384,7 +402,7 @@ class _StepFlow:
                     Shuffler(self._partitions, self._shares).connect(inbox=runs_in, outbox=partitions_out)
                 )
                 crew.add(self._reducer.connect(inbox=partitions_in, outbox=parts_out))
-            crew.add(SinkActor(self._sink).connect(inbox=parts_in))
+            crew.add(SinkActor(self._accept).connect(inbox=parts_in))
 
     async def _run_small(self) -> None:
         """One task for the whole input; what it left unreduced, because that takes long, goes to all workers."""
@@ -402,7 +420,7 @@ class _StepFlow:
                 mapped, parts = await self._mapper.map(split, fused=True)
                 for part in parts:
                     done.add(part.index)
-                    await self._sink.accept(part.index, part.writer)
+                    await self._accept(part.index, part.writer)
                 stored = mapped.stored
         if self._shuffles:
             shelf = Shelf(stored)
@@ -410,7 +428,7 @@ class _StepFlow:
 
             async def one(index: int) -> None:
                 part = await self._reducer.reduce(Partition(index, (shelf.take(index),)))
-                await self._sink.accept(part.index, part.writer)
+                await self._accept(part.index, part.writer)
 
             if stored:
                 await self._context.spread(f"{self._prefix}reduce", missing, one)

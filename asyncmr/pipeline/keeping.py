@@ -15,13 +15,17 @@ from xxhash import xxh3_64_intdigest
 
 from asyncmr.connectors.streamed import StoredPart
 from asyncmr.errors import CorruptRunError, ResumeError
-from asyncmr.job import Sink, Split
+from asyncmr.job import PartWriter, Sink, Split
 from asyncmr.pipeline.attempts import Done, Tries
 from asyncmr.pipeline.made import Made
 from asyncmr.pipeline.stored import StoredParts
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.durable_log import DurableLog
 from asyncmr.storage.durable_store import DurableStore, packed, unpacked
+from asyncmr.storage.epochs import Epoch
+
+# Under this name, beside the stages, the journal has the epoch that a step is finished. It counts nothing.
+_STEP = "step"
 
 
 class Keeping:
@@ -68,6 +72,17 @@ class Keeping:
             await self._log.drop(stage, task)
             return None
         return Done(made, dict(epoch.answer), {}, Tries())
+
+    async def finished(self, prefix: str) -> dict[int, PartWriter] | None:
+        """All parts of the step, if an earlier run of the job had them and they are whole."""
+        done = await self.taken(f"{prefix}{_STEP}", 0)
+        return None if done is None else done.outcome.parts
+
+    async def finish(self, prefix: str, parts: dict[int, PartWriter]) -> None:
+        """The step has all of its parts."""
+        made = Made(self._store, self._sink, 1)
+        made.parts = parts
+        await self._log.save(Epoch(f"{prefix}{_STEP}", 0, 1), await self.places(made))
 
     async def places(self, made: Made) -> dict[str, Any]:
         """Where all of it lies, as plain JSON data; it is safe by then."""

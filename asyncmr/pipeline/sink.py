@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from asyncmr.actors import Actor
-from asyncmr.job import Sink
+from asyncmr.job import PartWriter
 from asyncmr.pipeline.messages import Part
+
+Accept = Callable[[int, PartWriter], Awaitable[None]]
 
 
 class SinkActor(Actor[Part, None]):
-    """Accepts parts in any order. The sink itself is committed or aborted by the flow, which owns it."""
+    """Has parts accepted, in any order. The sink itself is committed or aborted by the flow, which owns it."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, accept: Accept) -> None:
         super().__init__("sink")
-        self._sink = sink
+        self._accept = accept
 
     async def handle(self, item: Part) -> None:
-        await self._sink.accept(item.index, item.writer)
+        await self._accept(item.index, item.writer)

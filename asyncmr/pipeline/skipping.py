@@ -67,6 +67,11 @@ class Skipping:
         self._kept: list[_Kept] = []
         self._total = 0
 
+    @property
+    def total(self) -> int:
+        """How many records and keys were left out."""
+        return self._total
+
     def trail(self, suspects: Suspects) -> Trail:
         """What one more attempt at a task is guarded by."""
         most = self._limit - self._total if isinstance(self._limit, int) else None

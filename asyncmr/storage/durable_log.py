@@ -30,7 +30,8 @@ class DurableLog(EpochLog):
     def _load(self) -> None:
         files: set[str] = set()
         for stage, task, record in self._journal.epochs():
-            self.commit(_epoch(stage, task, record))
+            if record["facts"]:
+                self.commit(_epoch(stage, task, record))
             self._earlier.add((stage, task))
             files.update(record["files"])
         self._journal.folder.keep_only(files)

@@ -358,3 +358,47 @@ def test_more_than_the_limit_is_status_1(limit: str, status: int) -> None:
 )
 def test_skipping_options_without_a_meaning_are_status_2(flags: tuple[str, ...]) -> None:
     assert _asyncmr("run", _write_fragile_job(), "numbers.txt", *flags).returncode == 2
+
+
+def test_a_run_that_is_killed_goes_on_from_its_journal() -> None:
+    """It waits in the middle of its input until it is killed; run again, it maps only what was not mapped."""
+    Path("in.txt").write_text("word\n" * 5_000_000)
+    Path("wait").touch()
+    job = _write_job(
+        "yield line, 1",
+        "import operator, os, signal\n\n"
+        "def waiting(key, lines):\n"
+        "    with open('calls', 'a') as calls:\n"
+        "        calls.write('.')\n"
+        "    if os.path.exists('wait') and os.path.getsize('calls') > 2:\n"
+        "        open('waits', 'w').close()\n"
+        "        signal.pause()\n"
+        "    return ['word'], [len(lines)]\n\n"
+        "job = asyncmr.Job(mapper=asyncmr.batch(size='8 MiB')(waiting), fold=operator.add)\n",
+    )
+    command = ["run", job, "in.txt", "-o", "out", "--resume", "journal"]
+    with _started(*command, "--workers", "1") as process:
+        _until(Path("waits").exists)
+        process.kill()
+    Path("wait").unlink()
+    calls = Path("calls").stat().st_size
+    refused = _asyncmr(*command, "--partitions", "2")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "partitions was None and is 2 now" in refused.stderr
+    done = _asyncmr(*command, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert "tasks were done before, says the journal in journal" in done.stderr
+    assert "".join(part.read_text() for part in Path("out").glob("part-*")) == "word\t5000000\n"
+    assert Path("calls").stat().st_size == calls + 1
+    again = _asyncmr(*command)
+    assert (again.returncode, again.stderr) == (
+        0,
+        "asyncmr: all tasks were done before, says the journal in journal\n",
+    )
+
+
+def test_resuming_needs_an_output_folder() -> None:
+    done = _asyncmr(*COUNT, "in.txt", "--resume", "journal")
+    assert done.returncode == 2
+    assert "--resume needs -o" in done.stderr
+    assert not Path("journal").exists()

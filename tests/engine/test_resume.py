@@ -202,6 +202,15 @@ class Broken:
         yield from words(None, line)
 
 
+class BrokenPairs(Broken):
+    """Pairs as they are, until it comes to one that breaks it."""
+
+    def __call__(self, key, value):
+        if os.path.exists(self.marker):
+            raise ValueError("broken")
+        yield key, value
+
+
 class Story:
     """A job in a folder that fails in its middle, until it is mended; nothing of it changes by that."""
 
@@ -267,6 +276,28 @@ async def test_a_finished_job_whose_output_is_gone_is_run_from_the_beginning(sto
     report = await story.run()
     assert report.stages["map"].resumed == 0
     assert story.written() == before
+
+
+class Unread(TextFiles):
+    """Files whose lines nobody may ask for."""
+
+    def splits(self, buffers):
+        raise AssertionError("the input of a finished step was read")
+
+
+async def test_the_input_of_a_finished_step_is_not_read_again(tmp_path):
+    story = Story(tmp_path)
+    story.job = Job(mapper=words, fold=operator.add, partitions=2).then(
+        Job(mapper=BrokenPairs(tmp_path), reducer=total, partitions=2)
+    )
+    await story.fail()
+    with pytest.raises(AssertionError, match="was read"):
+        await story.run(source=Unread(str(story.input)), resume=None, output=tmp_path / "other")
+    story.mend()
+    report = await story.run(source=Unread(str(story.input), split_bytes=SPLIT))
+    assert report.stages["1.map"].resumed == report.stages["1.map"].tasks > 5
+    assert report.stages["2.map"].resumed < report.stages["2.map"].tasks
+    assert story.written() == await story.undisturbed()
 
 
 async def test_a_job_that_fails_before_anything_is_committed_leaves_nothing(tmp_path):
