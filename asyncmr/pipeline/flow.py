@@ -402,7 +402,7 @@ class _StepFlow:
                     Shuffler(self._partitions, self._shares).connect(inbox=runs_in, outbox=partitions_out)
                 )
                 crew.add(self._reducer.connect(inbox=partitions_in, outbox=parts_out))
-            crew.add(SinkActor(self._accept).connect(inbox=parts_in))
+            crew.add(SinkActor(self._sink, self._accepted).connect(inbox=parts_in))
 
     async def _run_small(self) -> None:
         """One task for the whole input; what it left unreduced, because that takes long, goes to all workers."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from asyncmr.actors import Actor
-from asyncmr.job import PartWriter
+from asyncmr.job import PartWriter, Sink
 from asyncmr.pipeline.messages import Part
-
-Accept = Callable[[int, PartWriter], Awaitable[None]]
 
 
 class SinkActor(Actor[Part, None]):
-    """Has parts accepted, in any order. The sink itself is committed or aborted by the flow, which owns it."""
+    """Accepts parts in any order. The sink itself is committed or aborted by the flow, which owns it.
 
-    def __init__(self, accept: Accept) -> None:
+    `accepted`: gets the parts, by number.
+    """
+
+    def __init__(self, sink: Sink, accepted: dict[int, PartWriter]) -> None:
         super().__init__("sink")
-        self._accept = accept
+        self._sink = sink
+        self._accepted = accepted
 
     async def handle(self, item: Part) -> None:
-        await self._accept(item.index, item.writer)
+        self._accepted[item.index] = item.writer
+        await self._sink.accept(item.index, item.writer)

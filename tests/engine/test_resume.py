@@ -17,7 +17,7 @@ import pytest
 import asyncmr
 from asyncmr import Engine, Job, ResumeError
 from asyncmr.connectors.text import TextFiles
-from asyncmr.errors import AsyncMRError, MapperError, OutputError, UsageError
+from asyncmr.errors import AsyncMRError, MapperError, OutputError, PartitionerError, UsageError
 from asyncmr.pipeline.limits import Limits
 from tests.engine.kill_points import SHAPES
 from tests.engine.trail import Trail
@@ -276,6 +276,49 @@ async def test_a_finished_job_whose_output_is_gone_is_run_from_the_beginning(sto
     report = await story.run()
     assert report.stages["map"].resumed == 0
     assert story.written() == before
+
+
+def fragile(_key, line):
+    if "13" in line:
+        raise ValueError("unlucky")
+    yield from words(None, line)
+
+
+class BrokenPartitioner(Broken):
+    """A part for each key, until it comes to one that breaks it; that is not skipped."""
+
+    def __call__(self, key, partitions):
+        if key == "200" and os.path.exists(self.marker):
+            raise ValueError("broken")
+        return len(key) % partitions
+
+
+async def test_what_was_skipped_before_is_told_in_the_end(tmp_path):
+    """The same letters, figures and output as without a kill."""
+    story = Story(tmp_path)
+    story.job = story.job.replace(mapper=fragile, partitioner=BrokenPartitioner(tmp_path))
+    options = {"on_error": "skip", "dead_letters": tmp_path / "letters"}
+    with pytest.raises(PartitionerError):
+        await story.run(**options)
+    assert not (tmp_path / "letters").exists()
+    story.mend()
+    report = await story.run(**options)
+    letters = (tmp_path / "letters").read_bytes()
+    assert 0 < report.stages["map"].resumed < report.stages["map"].tasks
+    whole = await story.run(
+        **options | {"dead_letters": tmp_path / "others"}, resume=None, output=tmp_path / "whole"
+    )
+    assert (report.stages["map"].skipped, report.skipped) == (whole.stages["map"].skipped, whole.skipped)
+    assert len(report.skipped) == sum("13" in str(number) for number in range(240))
+    assert letters == (tmp_path / "others").read_bytes()
+    assert story.written() == b"".join(
+        path.read_bytes() for path in sorted((tmp_path / "whole").glob("part-*"))
+    )
+    again = await story.run(**options)
+    assert again.skipped == report.skipped
+    assert (tmp_path / "letters").read_bytes() == letters
+    with pytest.raises(ResumeError, match="on_error was skip and is fail now"):
+        await story.run()
 
 
 class Unread(TextFiles):
