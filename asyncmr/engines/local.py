@@ -21,8 +21,8 @@ from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
 from asyncmr.pipeline.flow import Flow, Resources
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.programs import Programs
-from asyncmr.pipeline.suspects import Trails
 from asyncmr.pipeline.tolerance import Tolerance
+from asyncmr.pipeline.trails import Trails
 from asyncmr.report import ProgressCallback, Report
 from asyncmr.sizes import MIB, parse_size
 from asyncmr.storage.budget import Budget, JobBudget

@@ -29,8 +29,9 @@ from asyncmr.pipeline.blame import LineNumber, blamed
 from asyncmr.pipeline.feeding import Feed, Feeding
 from asyncmr.pipeline.racing import first_of
 from asyncmr.pipeline.stragglers import Stragglers
-from asyncmr.pipeline.suspects import Suspects, Trail
+from asyncmr.pipeline.suspects import Suspects
 from asyncmr.pipeline.tolerance import Tolerance
+from asyncmr.pipeline.trails import Trail
 from asyncmr.workers import (
     Account,
     Pool,

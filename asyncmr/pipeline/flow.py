@@ -62,8 +62,8 @@ from asyncmr.pipeline.sink import SinkActor
 from asyncmr.pipeline.skipping import Skipping
 from asyncmr.pipeline.source import SourceActor
 from asyncmr.pipeline.stored import StoredParts
-from asyncmr.pipeline.suspects import Trails
 from asyncmr.pipeline.tolerance import Tolerance
+from asyncmr.pipeline.trails import Trails
 from asyncmr.report import Report
 from asyncmr.storage.budget import JobBudget
 from asyncmr.storage.compression import Codec

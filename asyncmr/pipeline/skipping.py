@@ -20,8 +20,9 @@ from asyncmr.job import Piece
 from asyncmr.kernel.failures import EXCERPT
 from asyncmr.kernel.leftout import Entry
 from asyncmr.pipeline.ledger import Ledger
-from asyncmr.pipeline.suspects import Suspects, Trail, Trails
+from asyncmr.pipeline.suspects import Suspects
 from asyncmr.pipeline.tolerance import Tolerance
+from asyncmr.pipeline.trails import Trail, Trails
 from asyncmr.report import LISTED, Skipped
 from asyncmr.storage.block import Block
 from asyncmr.storage.disk import Disk

@@ -9,19 +9,12 @@ at it as there are retries.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import Counter
-from itertools import count
 from time import monotonic
-from types import TracebackType
-from typing import Self
 
-from asyncmr.kernel.guarding import Guard
-from asyncmr.kernel.marks import BUNDLES, NO_MARK, Mark, Place
+from asyncmr.kernel.marks import BUNDLES, Mark, Place
 from asyncmr.pipeline.tolerance import Tolerance
-from asyncmr.storage.disk import Disk, translated
-from asyncmr.storage.folder import PrivateFolder
 from asyncmr.workers import RemoteError, SlotDied, SlotTimeout
 
 # A record that hangs took at least this part of `task_timeout` itself; otherwise the task as a whole is slow.
@@ -31,14 +24,19 @@ _PATIENCE = 2
 
 
 class Suspects:
-    """One task's. `guarded`: whether its attempts are to be. `deaths`: how many workers died since the last finding."""
+    """One task's. `guarded`: whether its attempts are to be. `skip`: what they leave out at once. `deaths`: how many
+    workers died."""
 
     def __init__(self, tolerance: Tolerance) -> None:
         self._tolerance = tolerance
         self._most = tolerance.retries if not tolerance.skips else max(1, tolerance.retries)
-        self._seen: Counter[Place] = Counter()
         self._patience = 1
-        self._narrowed = False  # a bundle was found in which the next culprit is
+        self._seen: Counter[Place] = Counter()
+        # Since the last one was found that is to blame: a record and the bundle that it is in may be the next one,
+        # and all other deaths are strays, which use up the retries.
+        self._suspects: set[Place] = set()
+        self._narrowed = False
+        self._strays = 0
         self.skip: dict[Place, tuple[str, str]] = {}
         self.guarded = False
         self.deaths = 0
@@ -63,23 +61,28 @@ class Suspects:
         """Notes that an attempt died, and at what, if its trail says so; whether to try again."""
         self.deaths += 1
         self.guarded = self._tolerance.skips
-        if mark is not None and mark.place not in self.skip and self._is_to_blame(error, mark):
+        if mark is None or mark.place in self.skip:
+            self._strays += 1
+        elif not self._is_to_blame(error, mark):
+            self._strays += self._patience == _PATIENCE
+            self._patience = _PATIENCE
+        elif mark.place[0] in BUNDLES:  # to look through one harms nobody
+            self.skip[mark.place] = ("", "")
+            self._strays += self._narrowed
+            self._narrowed = True
+        else:
             self._seen[mark.place] += 1
-            if mark.place[0] in BUNDLES:  # to look through one harms nobody
-                self.skip[mark.place] = ("", "")
-                self.deaths -= not self._narrowed
-                self._narrowed = True
-            elif self._seen[mark.place] >= self._most:
+            if self._seen[mark.place] >= self._most:
                 self.skip[mark.place] = self._told(error)
-                self.deaths, self._narrowed = 0, False
-        return self.deaths <= self._most
+                self._suspects, self._narrowed, self._strays = set(), False, 0
+            else:
+                self._strays += bool(self._suspects) and mark.place not in self._suspects
+                self._suspects.add(mark.place)
+        return self._strays <= self._most
 
     def _is_to_blame(self, error: SlotDied | SlotTimeout, mark: Mark) -> bool:
         timeout = self._tolerance.task_timeout
-        if isinstance(error, SlotDied) or timeout is None or monotonic() - mark.since >= timeout * _HANGS:
-            return True
-        self._patience = _PATIENCE
-        return False
+        return isinstance(error, SlotDied) or timeout is None or monotonic() - mark.since >= timeout * _HANGS
 
     def _told(self, error: SlotDied | SlotTimeout) -> tuple[str, str]:
         if isinstance(error, SlotDied):
@@ -95,71 +98,3 @@ def _end(exitcode: int | None) -> str:
         return f"killed by signal {-exitcode} ({signal.Signals(-exitcode).name})"
     except ValueError:
         return f"exit code {exitcode}"
-
-
-class Trails:
-    """Where the attempts of an engine's jobs leave their trails."""
-
-    def __init__(self, folder: PrivateFolder, disk: Disk) -> None:
-        self._folder = folder
-        self._disk = disk
-        self._numbers = count()
-
-    def trail(self, suspects: Suspects, keep: int, most: int | None) -> Trail:
-        """The trail of one attempt; `keep` and `most` are the guard's."""
-        return Trail(self._disk, self._folder, f"trail-{next(self._numbers)}", suspects, keep, most)
-
-
-class Trail:
-    """The trail of one attempt, for `async with`. `guard`: None if it needs none. `mark`: the last one, at the end."""
-
-    def __init__(
-        self,
-        disk: Disk,
-        folder: PrivateFolder,
-        name: str,
-        suspects: Suspects,
-        keep: int,
-        most: int | None,
-    ) -> None:
-        self._disk = disk
-        self._folder = folder
-        self._name = name
-        self._suspects = suspects
-        self._keep = keep
-        self._most = most
-        self._path: str | None = None
-        self.guard: Guard | None = None
-        self.mark: Mark | None = None
-
-    async def __aenter__(self) -> Self:
-        if self._suspects.guarded:
-            self._path = await self._disk.run(self._lay)
-            self.guard = Guard(self._path, dict(self._suspects.skip), self._keep, self._most)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._path is not None:
-            self.mark = await self._disk.run(self._read, self._path)
-
-    def _lay(self) -> str:
-        path = os.path.join(self._folder.open(), self._name)
-        try:
-            with open(path, "xb") as file:
-                file.write(NO_MARK)  # room that a full disk cannot refuse later
-        except OSError as error:
-            raise translated(error, "write", path, len(NO_MARK)) from error
-        return path
-
-    def _read(self, path: str) -> Mark | None:
-        try:
-            with open(path, "rb") as file:
-                mark = Mark.read(file.read())
-            os.unlink(path)
-        except FileNotFoundError:  # the engine is being closed
-            return None
-        except OSError as error:
-            raise translated(error, "read", path, len(NO_MARK)) from error
-        return mark

@@ -64,8 +64,16 @@ def test_a_record_is_left_out_when_as_many_attempts_ended_at_it_as_there_are_ret
 
 def test_deaths_at_ever_other_records_end_the_task():
     suspects = Suspects(Tolerance(retries=2, skips=True))
-    assert [suspects.died(died(), mark) for mark in (None, at(5), at(6))] == [True, True, False]
+    marks = [None, at(5), at(6), at(7)]
+    assert [suspects.died(died(), mark) for mark in marks] == [True, True, True, False]
     assert suspects.skip == {}
+
+
+def test_some_stray_deaths_do_not_keep_a_culprit_from_being_found():
+    suspects = Suspects(Tolerance(retries=3, skips=True))
+    marks = [None, at(0, role="records"), at(5), at(1), at(5), None, at(5)]
+    assert all(suspects.died(died(), mark) for mark in marks)
+    assert ("mapper", 5) in suspects.skip
 
 
 def test_without_retries_there_is_still_one_look():
@@ -101,7 +109,7 @@ def test_a_timeout_speaks_against_a_record_that_took_most_of_it():
 
 
 def test_a_timeout_at_a_record_that_has_just_begun_gives_the_next_attempt_more_time():
-    suspects = Suspects(Tolerance(retries=2, task_timeout=10.0, skips=True))
+    suspects = Suspects(Tolerance(retries=1, task_timeout=10.0, skips=True))
     suspects.died(SlotTimeout(10.0), None)
     assert suspects.died(SlotTimeout(10.0), at(5, ago=1.0))
     assert suspects.timeout == 20.0
