@@ -38,7 +38,9 @@ Kind = Literal["process", "thread", "inline"]
 MIB = 1 << 20
 REPLY_LIMIT = 4 * MIB  # larger answers hold the GIL longer at a time while the host receives them
 CLOSE_LIMIT = 0.5  # seconds for a generator's clean-up before its worker is killed
-START_ATTEMPTS = 3  # failed starts in a row before the pool says that it cannot start workers
+# Seconds before each new attempt to start a worker, until the pool says that it cannot. What kept it from starting,
+# such as a forkserver that the kernel kills at this moment, needs that long to be over and done with.
+START_PAUSES = (0.05, 0.25)
 
 
 class PoolStats(NamedTuple):
@@ -98,7 +100,9 @@ class Pool:
         self._default_account = Account()
         self._kills = MemoryKills()
         self._replaced = 0
+        self._pauses: dict[Seat, asyncio.TimerHandle] = {}  # of workers to be started in a moment
         self._failures = 0
+        self._missing = 0  # workers that could not be started, till one can
         self._start_error: PoolStartError | None = None
         self._closing = False
 
@@ -123,6 +127,8 @@ class Pool:
     ) -> None:
         self._closing = True
         self._fail_waiting(lambda: ClosedError("the pool was closed"))
+        for pause in self._pauses.values():
+            pause.cancel()
         for seat in self._starting:
             seat.slot.kill()
         for seat in list(self._live):
@@ -191,7 +197,8 @@ class Pool:
             return seat
         if isinstance(self._start_error, MainGuardError):
             raise _again(self._start_error)
-        if self._start_error is not None and not self._starting:
+        if self._missing and not self._starting:
+            self._missing -= 1
             self._start_one()  # whatever kept workers from starting may have passed
         waiter = self._queue.join(account)
         try:
@@ -254,9 +261,17 @@ class Pool:
 
         return ThreadSlot() if self._executor == "thread" else InlineSlot()
 
-    def _start_one(self) -> None:
+    def _start_one(self, pause: float = 0.0) -> None:
+        assert self._loop is not None
         seat = Seat(self._slots())
         self._starting.add(seat)
+        if pause:
+            self._pauses[seat] = self._loop.call_later(pause, self._begin, seat)
+        else:
+            self._begin(seat)
+
+    def _begin(self, seat: Seat) -> None:
+        self._pauses.pop(seat, None)
         self._background.run(seat.slot.start, partial(self._started, seat))
 
     def _started(self, seat: Seat, outcome: Future[None]) -> None:
@@ -268,6 +283,9 @@ class Pool:
         self._failures = 0
         self._start_error = None
         self._live.add(seat)
+        missing, self._missing = self._missing, 0
+        for _ in range(0 if self._closing else missing):
+            self._start_one()
         if seat.slot.sentinel is not None and self._loop is not None:
             self._loop.add_reader(seat.slot.sentinel, self._died, seat)
         self.release(seat)
@@ -280,12 +298,13 @@ class Pool:
             wrapped = PoolStartError(f"a worker could not be started: {type(error).__name__}: {error}")
             wrapped.__cause__ = error
             error = wrapped
-        if isinstance(error, MainGuardError) or self._failures >= START_ATTEMPTS:
+        if isinstance(error, MainGuardError) or self._failures > len(START_PAUSES):
+            self._missing += 1
             self._start_error = cause = error
-            if not self._live:
+            if isinstance(error, MainGuardError) or not (self._live or self._starting):
                 self._fail_waiting(lambda: _again(cause))
         else:
-            self._start_one()
+            self._start_one(START_PAUSES[self._failures - 1])
 
     def _died(self, seat: Seat) -> None:
         """The sentinel of a worker became readable."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from multiprocessing import forkserver
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.engine.at_rest import is_at_rest
 from tests.engine.faulty import STAGED, collected, remainders, retries
 from tests.engine.trail import work
 from tests.family import listed, total
+from tests.workers.talking import alive
 
 
 def die(signum=signal.SIGKILL):
@@ -216,3 +218,19 @@ async def test_without_retries_the_first_death_is_the_last(trail):
     with pytest.raises(WorkerDied, match=r"1 attempt.*_exit") as caught:
         await collected(Job(mapper=mapper), [1], retries=0)
     assert (caught.value.attempts, caught.value.exitcode, trail.marks()) == (1, 3, 1)
+
+
+async def test_when_the_forkserver_dies_its_workers_are_replaced_and_the_job_goes_on(trail):
+    """The kernel may choose it when memory runs out. Workers then have no parent that could tell how they end."""
+    records = range(2000)
+    job = by_remainder(trail)
+    async with Engine(workers=2, retries=20, limits=STAGED) as engine:
+        running = asyncio.create_task(engine.collect(job, asyncmr.records(records, records_per_task=30)))
+        await trail.reach(200)
+        before = set(engine._backend._pool.pids())
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        result = await running
+        await is_at_rest(engine)
+        assert before.isdisjoint(engine._backend._pool.pids())
+    assert sorted(result) == remainders(97, records)
+    assert not any(map(alive, before))

@@ -9,7 +9,7 @@ from tests.simulation.run import simulate
 from tests.simulation.test_simulation import SEEDS
 from tests.simulation.verdict import Violation
 
-FEW = 300
+FEW = 500
 assert FEW <= SEEDS
 
 
