@@ -23,6 +23,8 @@ from itertools import count
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from anyio._backends import _asyncio as anyio_on_asyncio
+
 # What a step takes, in seconds. Were it nothing, a task that spins until a timer is due would spin for ever.
 STEP = 20e-6
 # So many steps that only ask whether others have ended are enough before the clock jumps.
@@ -76,13 +78,20 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     """
 
     def __init__(
-        self, seed: object, *, disorder: float, grain: float = 0.0, most_steps: int = 200_000
+        self,
+        seed: object,
+        *,
+        disorder: float,
+        grain: float = 0.0,
+        most_steps: int = 100_000,
+        most_seconds: float = math.inf,
     ) -> None:
         super().__init__()
         self._random = random.Random(f"{seed} loop")
         self._disorder = disorder
         self._grain = grain
         self._most_steps = most_steps
+        self._most_seconds = most_seconds
         self._now = 0.0
         self._queue: list[Entry] = []
         self._fresh = 0  # where in the queue begins what the current step made ready
@@ -160,9 +169,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.close()
         self._queue.clear()
         asyncio.set_event_loop(self)  # what they still ask for in vain is not made anew
-        for task in left:
+        while left:
+            task = left.pop()
             with suppress(BaseException):
                 task.get_coro().close()
+            # A table of anyio's, in which a task that does not end stays for ever.
+            getattr(anyio_on_asyncio, "_task_states", {}).pop(task, None)
         asyncio.set_event_loop(None)
 
     def stacks(self) -> str:
@@ -192,7 +204,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._fresh = len(self._queue)
         self.steps += 1
         self._now += STEP
-        if self.steps > self._most_steps:
+        if self.steps > self._most_steps or self._now > self._most_seconds:
             raise Hang(
                 f"no end after {self.steps:,} steps, {self._now:.1f} virtual seconds:\n{self.stacks()}"
             )

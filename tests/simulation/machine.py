@@ -14,12 +14,17 @@ from tests.simulation.threads import SimulatedThreads
 from tests.simulation.verdict import Watched
 from tests.simulation.watching import watching
 
+# Ten times what the slowest of a thousand seeds takes, by its own clock.
+_MOST_SECONDS = 1200.0
+
 
 class Machine:
     """A loop, workers, threads and a disk."""
 
     def __init__(self, plan: Plan, weather: Weather, trace: Callable[[str], None] | None) -> None:
-        self.loop = SimulatedLoop(plan.seed, disorder=plan.disorder, grain=plan.grain)
+        self.loop = SimulatedLoop(
+            plan.seed, disorder=plan.disorder, grain=plan.grain, most_seconds=_MOST_SECONDS
+        )
         self.loop.trace = trace
         self.faults = Faults(plan.seed, weather, self.loop)
         self.slots = SimulatedSlots(self.loop, self.faults)
