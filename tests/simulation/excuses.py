@@ -11,6 +11,7 @@ from asyncmr.errors import (
     InputError,
     OutputError,
     PoolStartError,
+    SkipLimitError,
     StorageError,
     TaskTimeout,
     UserCodeError,
@@ -25,7 +26,9 @@ def excused(error: BaseException, case: Case, plan: Plan, faults: Counter[str]) 
     late = plan.engine["task_timeout"] is not None
     match error:
         case UserCodeError():
-            return case.poison is not None and error.line in (None, *_lines_of(case.poison, error.path))
+            at_poison = case.poison is not None and error.line in (None, *_lines_of(case.poison, error.path))
+            limited = isinstance(error, SkipLimitError) and plan.engine["skip_limit"] is not None
+            return at_poison and (limited or not plan.skips)
         case ClosedError():
             return plan.closes is not None
         case WorkerDied():

@@ -18,14 +18,15 @@ from tests.simulation.loop import SimulatedLoop
 class Weather:
     """How bad it gets. Rates are from 0 to 1, for each call.
 
-    `deaths`: of workers; `hangs`: calls that a worker never answers; `stragglers`: calls that take seconds;
-    `slow_records`: calls in which the worker finds its records slow; `failed_starts`: of workers. `slow_disk`: calls of
-    threads that take long; `short`: reads and writes that come out short; `flips`: reads of what was
-    spilled in which a bit is another. The system call number `failing` of the kinds
-    `failing_kinds` fails with `failing_error`, and all behind it if that is `for_ever`.
+    `deaths`: of workers, `most_deaths` at most; `hangs`: calls that a worker never answers; `stragglers`: calls that
+    take seconds; `slow_records`: calls in which the worker finds its records slow; `failed_starts`: of workers.
+    `slow_disk`: calls of threads that take long; `short`: reads and writes that come out short; `flips`: reads of
+    what was spilled in which a bit is another. The system call number `failing` of the kinds `failing_kinds` fails with
+    `failing_error`, and all behind it if that is `for_ever`.
     """
 
     deaths: float = 0.0
+    most_deaths: int | None = None
     hangs: float = 0.0
     stragglers: float = 0.0
     slow_records: float = 0.0
@@ -45,7 +46,7 @@ class Weather:
         def rate(chance: float, *rates: float) -> float:
             return draw.choice(rates) if draw.random() < chance else 0.0
 
-        failing = draw.random() < 0.25
+        failing = draw.random() < 0.35
         reads, writes = ("read",), ("write", "make")
         return cls(
             deaths=rate(0.5, 0.02, 0.1, 0.3),
@@ -84,6 +85,7 @@ class Faults:
         self._loop = loop
         self._in_thread = False
         self._calls = 0
+        self._doomed = 0
         self._tick = 0.0
         self._worker_now = 0.0
         self.counts: Counter[str] = Counter()
@@ -119,6 +121,9 @@ class Faults:
             begins = draw.uniform(0.3, 3.0)
             self._count("straggler", worker)
         dies = draw.uniform(0, begins + answers + 0.002) if self._hits(weather.deaths) else None
+        if weather.most_deaths is not None and dies is not None:
+            self._doomed += 1
+            dies = dies if self._doomed <= weather.most_deaths else None
         hangs = self._hits(weather.hangs)
         if hangs:
             self._count("hang", worker)

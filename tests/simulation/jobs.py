@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -87,16 +87,21 @@ class Case:
     poison: str | None = None
 
     @classmethod
-    def drawn(cls, draw: random.Random) -> Case:
+    def drawn(cls, draw: random.Random, *, large: bool = False) -> Case:
         name = draw.choice(list(ALL))
-        count = draw.choice([0, 1, 5, 20, 20, 60])
+        count = 60 if large else draw.choice([0, 1, 5, 20, 20, 60])
         records = tuple(
             "".join(draw.choices(ALPHABET, k=draw.choice([0, 1, 3, 12, 30]))) for _ in range(count)
         )
         poison = None
-        if count and _countable(ALL[name]) and draw.random() < 0.1:
+        if count and _countable(ALL[name]) and draw.random() < 0.2:
             poison = draw.choice(records)
         return cls(name, records, draw.choice([1, 2, 5]) if ALL[name].steps[-1].shuffles else None, poison)
+
+    def without_poison(self) -> Case:
+        """What is left of it if the records that fail are left out."""
+        left = tuple(record for record in self.records if record != self.poison)
+        return self if self.poison is None else replace(self, records=left, poison=None)
 
     @cached_property
     def plain(self) -> Job:

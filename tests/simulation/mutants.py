@@ -25,6 +25,8 @@ from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.made import Made
 from asyncmr.pipeline.mapper import SplitMapper
 from asyncmr.pipeline.shelf import Shelf
+from asyncmr.pipeline.skipping import Skipping
+from asyncmr.pipeline.suspects import Suspects
 from asyncmr.storage import disk, extents, runs, spill_file
 from asyncmr.storage.budget import Budget
 from asyncmr.storage.spill import Spill
@@ -88,15 +90,33 @@ def counts_failed_attempts(real: Any) -> Any:
     return run
 
 
+@mutant(Skipping, "keep")
+def forgets_what_was_skipped(real: Any) -> Any:
+    async def keep(self: Skipping, *arguments: Any, **options: Any) -> None:
+        """Nothing."""
+
+    return keep
+
+
+@mutant(Skipping, "keep")
+def tells_twice_what_was_skipped(real: Any) -> Any:
+    async def keep(self: Skipping, *arguments: Any, **options: Any) -> None:
+        await real(self, *arguments, **options)
+        await real(self, *arguments, **options)
+
+    return keep
+
+
 # Attempts and what they make.
 
 
-@mutant(Attempts, "_try")
+@mutant(Suspects, "died")
 def never_tries_again(real: Any) -> Any:
-    async def tries(self: Attempts, task: Any, feeding: Any, outcome: Any, running: Any, retries: int) -> Any:
-        return await real(self, task, feeding, outcome, running, 0)
+    def died(self: Suspects, *arguments: Any) -> bool:
+        real(self, *arguments)
+        return False
 
-    return tries
+    return died
 
 
 @mutant(Made, "discard")

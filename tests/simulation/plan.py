@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,6 +14,8 @@ from tests.simulation.jobs import Case
 
 # The modules of codecs that are not installed are not missed.
 _CODECS = [name for name, module in (("lz4", "lz4"), ("zstd", "zstandard")) if find_spec(module)] or ["none"]
+
+_RETRIES = 3
 
 WAYS = ("collect", "run", "run", "stream")
 SOURCES = ("records", "records", "iterator", "files", "files")
@@ -35,16 +37,16 @@ class Running:
     leaves: int | None
 
     @classmethod
-    def drawn(cls, draw: random.Random, *, impatient: bool = False) -> Running:
+    def drawn(cls, draw: random.Random, *, large: bool, impatient: bool) -> Running:
         way, source = draw.choice(WAYS), draw.choice(SOURCES)
         per_task = draw.choice([30, 100, 400]) if source == "files" else draw.choice([1, 4, 10, 40])
         return cls(
-            Case.drawn(draw),
+            Case.drawn(draw, large=large),
             way,
-            source,
-            10_000 if impatient else per_task,
+            "records" if large else source,
+            4 if large else 10_000 if impatient else per_task,
             draw.choice([0.0, 0.0, 0.005]),
-            _cancelled(draw, soon=impatient) if draw.random() < (0.6 if impatient else 0.15) else None,
+            _cancelled(draw, soon=impatient) if draw.random() < (0.8 if impatient else 0.15) else None,
             draw.choice([0.0, 0.0, 0.01, 0.5]),
             draw.choice([0, 3]) if way == "stream" and draw.random() < 0.15 else None,
         )
@@ -67,14 +69,27 @@ class Plan:
     closes: float | None
     crashes: int | None
 
+    @property
+    def skips(self) -> bool:
+        """Whether records that fail are left out."""
+        return self.engine["on_error"] == "skip"
+
+    def meant(self, case: Case) -> Case:
+        """The job that the results must be those of."""
+        return case.without_poison() if self.skips else case
+
     @classmethod
     def of(cls, seed: int) -> Plan:
         draw = random.Random(f"{seed} plan")
         weather = Weather.drawn(draw)
         # Slow tasks with rivals, which end at the same time; or small jobs that wait for one worker, and are cancelled.
-        racing, crowded = draw.choices([(False, False), (True, False), (False, True)], [7, 1, 2])[0]
+        racing, crowded = draw.choices([(False, False), (True, False), (False, True)], [4, 1, 2])[0]
         if racing:
-            weather = Weather(stragglers=0.2)
+            weather = Weather(stragglers=0.3)
+        skips = _skips(draw)
+        if skips["on_error"] == "skip":
+            # One death more, and what a task was at would be left out: then there is no telling what must come out.
+            weather = replace(weather, hangs=0.0, most_deaths=_RETRIES)
         timeout = draw.choice([1.0, 4.0]) if weather.hangs or draw.random() < 0.2 else None
         return cls(
             seed,
@@ -82,9 +97,10 @@ class Plan:
             grain=0.05 if racing else draw.choice([0.0, 0.0, 0.001, 0.05]),
             workers=3 if racing else 1 if crowded else draw.choice([1, 2, 2, 3]),
             engine={
-                "retries": draw.choice([0, 1, 3, 3, 3]),
-                "task_timeout": timeout,
+                "retries": _RETRIES if weather.most_deaths else draw.choice([0, 1, _RETRIES, _RETRIES]),
+                "task_timeout": None if weather.most_deaths else timeout,
                 "backup_tasks": racing or (not crowded and draw.random() < 0.4),
+                **skips,
                 "spill_compression": draw.choice(["none", "none", "none", *_CODECS]),
                 "verify": draw.choice([0.0, 0.0, 0.0, 0.5]),
             },
@@ -92,12 +108,18 @@ class Plan:
             sizes=_sizes(draw, crowded),
             weather=weather,
             jobs=tuple(
-                Running.drawn(draw, impatient=crowded)
+                Running.drawn(draw, large=racing, impatient=crowded)
                 for _ in range(3 if crowded else draw.choice([1, 1, 1, 2, 3]))
             ),
             closes=10 ** draw.uniform(-3, 0) if draw.random() < 0.05 else None,
-            crashes=int(10 ** draw.uniform(0.5, 2.2)) if draw.random() < 0.1 else None,
+            crashes=int(10 ** draw.uniform(0.5, 2.2)) if draw.random() < 0.15 else None,
         )
+
+
+def _skips(draw: random.Random) -> dict[str, Any]:
+    if draw.random() < 0.6:
+        return {"on_error": "fail"}
+    return {"on_error": "skip", "skip_limit": draw.choice([None, None, 0, 0.5])}
 
 
 def _cancelled(draw: random.Random, *, soon: bool) -> float | tuple[int, int]:

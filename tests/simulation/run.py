@@ -58,7 +58,7 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
     before = open_things()
     try:
         with hearing() as heard:
-            references = [reference(running.case) for running in plan.jobs]
+            references = [reference(plan.meant(running.case)) for running in plan.jobs]
             outcome, broken = _run(plan, references, folder, trace)
         if not outcome.faults["crash"]:  # which closes nothing
             broken += heard

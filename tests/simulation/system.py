@@ -20,7 +20,13 @@ from tests.simulation.faults import Faults
 from tests.simulation.loop import SimulatedLoop
 
 _MADE = {"mkdir": "make", "rename": "rename", "unlink": "remove", "rmdir": "remove"}
-_HOST_CLOCKS = ("workers.session.monotonic", "workers.fairness.monotonic", "pipeline.ledger.perf_counter")
+_HOST_CLOCKS = (
+    "workers.session.monotonic",
+    "workers.fairness.monotonic",
+    "pipeline.ledger.perf_counter",
+    "pipeline.suspects.monotonic",
+    "kernel.marks.monotonic",  # the same for all processes of a machine
+)
 _WORKER_CLOCKS = (
     "kernel.mapping.perf_counter",
     "kernel.batching.perf_counter",

@@ -39,11 +39,14 @@ class Watched:
     ) -> None:
         self._running = running
         self._case = running.case
+        self._meant = plan.meant(running.case)
+        self._skipped = len(running.case.records) - len(self._meant.records)
         self._reference = reference
         self._plan = plan
         self._faults = faults
         self._broken = broken
         self._cancelled = False
+        self._again = 0  # how often it was run before
         self._refused = False  # since the output holds what a killed process has made visible
         self._done: dict[str, int] = {}  # how far each stage has come
         self._files: list[Path] = []
@@ -51,8 +54,8 @@ class Watched:
         self._folder = folder
         self.output = folder / "output"
         folder.mkdir(exist_ok=True)
-        if sorted(map(repr, reference)) != sorted(map(repr, self._case.expected)):
-            self._breaks(f"the engine in fair weather gave {reference}, not {self._case.expected}")
+        if sorted(map(repr, reference)) != sorted(map(repr, self._meant.expected)):
+            self._breaks(f"the engine in fair weather gave {reference}, not {self._meant.expected}")
 
     async def run(self, engine: Engine) -> str:
         """Runs the job, and says what became of it."""
@@ -83,6 +86,7 @@ class Watched:
     def starts_again(self, plan: Plan, faults: Faults) -> None:
         """The process was killed while the job ran, or before or after: it is run once more."""
         self._plan, self._faults = plan, faults
+        self._again += 1
         self._running = replace(self._running, cancelled=None, leaves=None)
         self._done.clear()
         names = os.listdir(self.output) if self.output.exists() else []
@@ -94,6 +98,11 @@ class Watched:
         """After a system call: were the process killed now, would a reader be misled?"""
         if name in ("open", "rename") and (self.output / SUCCESS).exists():
             self._check_parts()
+
+    @property
+    def keeps_blocks(self) -> bool:
+        """Whether something waits in its store until the end of the job: what was left out."""
+        return self._skipped > 0
 
     def look_at_part(self, sink: Sink, part: Part) -> None:
         """Whatever becomes of the job: what the sink was given as a finished part is one."""
@@ -119,7 +128,12 @@ class Watched:
         return "exact"
 
     async def _run(self, engine: Engine, source: Any) -> str:
-        report = await engine.run(self._case.job, source, self.output, progress=self._progress)
+        letters = self._folder / f"letters-{self._again}" if self._plan.skips else None
+        report = await engine.run(
+            self._case.job, source, self.output, progress=self._progress, dead_letters=letters
+        )
+        if letters is not None:
+            self._same("dead letters", len(letters.read_text().splitlines()), self._skipped)
         self._check_report(report)
         return "exact"
 
@@ -180,11 +194,12 @@ class Watched:
             self._breaks("it failed for no reason: " + "\n  from ".join(chain))
 
     def _check_report(self, report: Report) -> None:
-        case, steps = self._case, len(self._case.plain.steps)
+        case, steps = self._meant, len(self._case.plain.steps)
         if case.poison is not None:
             self._breaks("its mapper raised, and it did not fail")
+        self._same("what was skipped", report.skipped_in_all, self._skipped)
         first = report.stage("1.map" if steps > 1 else "map")  # not there where nothing was read
-        self._same("records mapped", first.records_in, len(case.records))
+        self._same("records read", first.records_in, len(self._case.records))
         for name, stage in report.stages.items():
             again = stage.retries + stage.rivals
             self._same(f"attempts of {name}", stage.attempts, stage.tasks + again)

@@ -20,7 +20,8 @@ def watching(jobs: Sequence[Watched], broken: list[str]) -> Iterator[None]:
     close, handle = BlockStore.__aexit__, SinkActor.handle
 
     async def look(self: BlockStore, *raised: Any) -> None:
-        if raised[0] is None and isinstance(self._budget, JobBudget) and self.stats().blocks:
+        done = raised[0] is None and isinstance(self._budget, JobBudget)
+        if done and self.stats().blocks and not any(job.keeps_blocks for job in jobs):
             broken.append(f"blocks are left in the store of a job that is done: {self.stats()}")
         await close(self, *raised)
 
