@@ -23,7 +23,13 @@ from tests.torture.machine import SETTINGS, machine_of
 from tests.torture.tally import Tally
 
 GRACE_SECONDS = 5.0
-OPTIONS: list[dict[str, Any]] = [{}, {"backup_tasks": True}, {"workers": 1}, {"workers": 4}]
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"backup_tasks": True},
+    {"on_error": "skip"},
+    {"workers": 1},
+    {"workers": 4, "backup_tasks": True, "on_error": "skip"},
+]
 
 
 def main() -> int:

@@ -86,16 +86,20 @@ class Arena:
         self, shape: str, way: str, source: str, seed: int, per_task: int, harm: str, turns: int
     ) -> None:
         """Starts a job. `way`: collect, run, or stream, read at once or only when `read` says so."""
-        expects = await expected(shape, seed)
+        words, trap = records(seed), HARMS[harm]
+        skips = self.options.get("on_error") == "skip" and trap.error is not None
+        if skips:
+            words = tuple(word for word in words if word != the_one(seed))
+        expects = await expected(shape, words)
         name = f"job{self.started}"
         self.started += 1
-        job = hurt(SHAPES[shape], self.trail, name, the_one(seed), HARMS[harm], turns).replace(name=name)
+        job = hurt(SHAPES[shape], self.trail, name, the_one(seed), trap, turns).replace(name=name)
         gate = asyncio.Event()
         if way != "slow stream":
             gate.set()
         work = self._work(job, name, way, self._source(source, name, seed, per_task), gate)
-        counters = {"torture": {"mapped": len(records(seed))}}
-        running = Running(name, asyncio.create_task(work), HARMS[harm], gate, expects, counters)
+        error = None if skips else trap.error
+        running = Running(name, asyncio.create_task(work), gate, expects, len(words), int(skips), error)
         self.running.append(running)
         self.tally.jobs += 1
         if harm != "none":

@@ -9,7 +9,7 @@ from typing import Any
 from asyncmr import InputError, OutputError, StorageError, TaskTimeout, WorkerDied
 from asyncmr.errors import AsyncMRError
 from tests.engine.faulty import retries
-from tests.torture.jobs import Harm, Pairs, as_text
+from tests.torture.jobs import Pairs, as_text
 from tests.torture.tally import Tally
 
 RETRIES = 8
@@ -18,16 +18,18 @@ DISK_ERRORS = (InputError, OutputError, StorageError)
 
 @dataclass(eq=False)
 class Running:
-    """`gate` lets a reader of its stream go on; `expects` and `counters` are what it must give if it gives anything;
-    `bruised`: the disk failed while it ran. `blows`: how many workers were killed or stopped meanwhile.
+    """`gate` lets a reader of its stream go on. It must give `expects`, having counted `mapped` records and skipped so
+    many, or, if there is one, fail with `error`. `bruised`: the disk failed while it ran. `blows`: how many workers
+    were killed or stopped meanwhile.
     """
 
     name: str
     task: asyncio.Task[Any]
-    harm: Harm
     gate: asyncio.Event
     expects: Pairs
-    counters: dict[str, dict[str, int]]
+    mapped: int
+    skipped: int = 0
+    error: type[AsyncMRError] | None = None
     bruised: bool = False
     blows: int = 0
 
@@ -55,7 +57,7 @@ def judge(running: Running, tally: Tally) -> AsyncMRError | None:
     if not isinstance(failure, AsyncMRError):
         raise failure
     tally.errors[type(failure).__name__] += 1
-    if running.harm.error is not None and type(failure) is running.harm.error:
+    if running.error is not None and type(failure) is running.error:
         assert running.name in str(failure)
         assert "stage" in str(failure)
         return None
@@ -68,7 +70,10 @@ def judge(running: Running, tally: Tally) -> AsyncMRError | None:
 
 
 def _is_exact(running: Running, found: Any, report: Any) -> None:
+    if running.blows > RETRIES and report.skipped_in_all > running.skipped:
+        return  # they may all have hit one record, which then seemed to be what kills workers
     wanted = as_text(running.expects) if isinstance(found, bytes) else running.expects
     assert found == wanted, f"{running.name}: a wrong result"
-    assert running.harm.error is None, f"{running.name}: no error, although it must fail"
-    assert report.counters == running.counters, f"{running.name}: {report.counters}"
+    assert running.error is None, f"{running.name}: no error, although it must fail"
+    assert report.counters == {"torture": {"mapped": running.mapped}}, f"{running.name}: {report.counters}"
+    assert report.skipped_in_all == running.skipped, f"{running.name}: {report.skipped}"
