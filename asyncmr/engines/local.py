@@ -229,8 +229,9 @@ class LocalEngine:
         if journal is None:
             yield
             return
-        await self._disk.run(journal.open)
         try:
+            # In here, since a cancellation that comes while it opens is raised when it is open.
+            await self._disk.run(journal.open)
             yield
         finally:
             with CancelScope(shield=True):

@@ -16,9 +16,13 @@ import pytest
 
 import asyncmr
 from asyncmr import Engine, Job, ResumeError
+from asyncmr.connectors.journaled_parts import JournaledParts
 from asyncmr.connectors.text import TextFiles
 from asyncmr.errors import AsyncMRError, MapperError, OutputError, PartitionerError, UsageError
+from asyncmr.kernel.formats import TextFormat
+from asyncmr.kernel.passing import passed
 from asyncmr.pipeline.limits import Limits
+from asyncmr.storage.journal import Journal
 from tests.engine.kill_points import SHAPES
 from tests.engine.trail import Trail
 from tests.family import total
@@ -63,8 +67,12 @@ async def test_a_wrong_order_of_commits_is_found(tmp_path, mutant):
 DRIVER = """
 import asyncio, os, signal, sys
 import asyncmr
+from asyncmr.connectors.journaled_parts import JournaledParts
 from asyncmr.connectors.text import TextFiles
+from asyncmr.kernel.formats import TextFormat
+from asyncmr.kernel.passing import passed
 from asyncmr.pipeline.limits import Limits
+from asyncmr.storage.journal import Journal
 
 folder, wait_at, workers = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
@@ -494,3 +502,30 @@ async def test_damaged_files_cost_the_work_that_was_in_them(tmp_path, damage, se
         assert str(story.folder) in said
     else:
         assert story.written() == await story.undisturbed()
+
+
+class CancelsAsItOpens(Journal):
+    """A journal whose job is cancelled while it is opened."""
+
+    job: asyncio.Task
+    loop: asyncio.AbstractEventLoop
+
+    def open(self) -> None:
+        super().open()
+        self.loop.call_soon_threadsafe(self.job.cancel)
+
+
+async def test_a_job_that_is_cancelled_while_its_journal_opens_lets_go_of_it(tmp_path):
+    (tmp_path / "input").write_text("a line\n")
+    journal = CancelsAsItOpens(tmp_path / "journal")
+    journal.loop = asyncio.get_running_loop()
+    sink = JournaledParts(str(tmp_path / "output"), TextFormat(), journal)
+    source = TextFiles(tmp_path / "input")
+    async with Engine(workers=1, executor="inline") as engine:
+        execute = engine._backend.execute(Job(mapper=passed), source, sink, journal=journal)
+        journal.job = asyncio.create_task(execute)
+        with pytest.raises(asyncio.CancelledError):
+            await journal.job
+    again = Journal(tmp_path / "journal")
+    again.open()
+    again.close()
