@@ -48,7 +48,7 @@ class DeadLetters:
             raise translated(error, "write the dead letters", self._path, raises=OutputError) from error
 
     async def publish(self) -> None:
-        """Makes the file visible under its name.
+        """Makes the file visible under its name; there is nothing left to close then.
 
         Raises:
             OutputError: it could not be written.
@@ -63,7 +63,7 @@ class DeadLetters:
 
     async def close(self) -> None:
         """Removes what is not published."""
-        if self._disk is not None:
+        if self._disk is not None and not self._published:
             await self._disk.run(self._close)
 
     def _open(self, replace: bool) -> None:
@@ -89,6 +89,7 @@ class DeadLetters:
             self._file.close()
             os.rename(self._file.name, self._path)
             self._published = True
+            self._staging.close()
         except OSError as error:
             raise translated(error, "write the dead letters", self._path, raises=OutputError) from error
 

@@ -147,8 +147,7 @@ class Flow:
             await self._sink.open(disk)
             try:
                 yield
-                await self._publish_letters()
-                await self._sink.commit()
+                await self._commit()
             except BaseException as error:
                 with CancelScope(shield=True):
                     try:
@@ -168,6 +167,19 @@ class Flow:
         """Whether an earlier run of the job may have left its dead letters."""
         journal = self._resources.journal
         return journal is not None and bool(journal.noted(_LETTERS))
+
+    async def _commit(self) -> None:
+        """Shows the dead letters and the output, or neither."""
+        if self._letters is None:
+            await self._sink.commit()
+            return
+        try:
+            await self._publish_letters()
+            await self._sink.commit()
+        except BaseException:
+            with CancelScope(shield=True):
+                await self._letters.withdraw()
+            raise
 
     async def _publish_letters(self) -> None:
         if self._letters is None:

@@ -26,6 +26,7 @@ from asyncmr import (
     WorkerDied,
     batch,
 )
+from asyncmr.connectors.memory import Collected
 from asyncmr.connectors.text import TextFiles
 from asyncmr.kernel import guarding
 from asyncmr.pipeline.limits import Limits
@@ -456,6 +457,22 @@ async def test_dead_letters_of_a_job_that_skips_nothing_are_an_empty_file(path, 
     await skipping(job, path, dead_letters=tmp_path / "dead")
     assert (tmp_path / "dead").read_bytes() == b""
     assert sorted(os.listdir(tmp_path)) == ["dead", "lines"]
+
+
+class FullAtTheEnd(Collected):
+    """A sink on a disk that is full when it commits."""
+
+    async def commit(self) -> None:
+        raise OutputError("the disk is full")
+
+
+async def test_a_job_that_cannot_commit_shows_no_dead_letters(path, tmp_path):
+    async with Engine(workers=1, on_error="skip") as engine:
+        with pytest.raises(OutputError, match="the disk is full"):
+            await engine._backend.execute(
+                JOB, TextFiles(path), FullAtTheEnd(), dead_letters=tmp_path / "dead"
+            )
+    assert os.listdir(tmp_path) == ["lines"]
 
 
 async def test_a_file_for_dead_letters_is_refused_where_it_exists_or_has_no_folder(path, tmp_path):
