@@ -11,6 +11,13 @@ extents.py     pieces of spill files, read and checked
 block.py       bytes that wait together, cut into pieces
 runs.py        blocks that wait in memory or on disk
 epochs.py      the commit path
+
+Of a job that can be resumed:
+
+journal_folder.py  the folder that one process leaves to the next
+journal.py         the log of epochs in SQLite
+durable_log.py     the commit path with a journal
+durable_store.py   blocks that outlive their process
 """
 
 from asyncmr.storage.block import Block as Block

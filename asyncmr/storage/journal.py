@@ -75,7 +75,7 @@ class Journal:
                     self._notes[name] = value
             self._begin()
         except BaseException:
-            self.close()
+            self._release()
             raise
 
     def _begin(self) -> None:
@@ -154,20 +154,21 @@ class Journal:
 
     def close(self) -> None:
         """Closes the database, and gives the folder to whoever wants it next."""
+        unused = False
+        with contextlib.suppress(StorageError, ClosedError):  # whoever used it was told
+            unused = not any(map(self.noted, self.USED_BY)) and self.is_empty()
+        self._release(remove=unused)
+
+    def _release(self, *, remove: bool = False) -> None:
         try:
-            unused = self._open is not None and not any(map(self.noted, self.USED_BY)) and self.is_empty()
-            self._close()
-            if unused:
+            with self._guard, self._translated():
+                database, self._open = self._open, None
+                if database is not None:
+                    database.close()
+            if remove:
                 self.folder.remove()
         finally:
             self.folder.release()
-
-    def _close(self) -> None:
-        with self._guard:
-            database, self._open = self._open, None
-            if database is not None:
-                with self._translated():
-                    database.close()
 
     @contextlib.contextmanager
     def _database(self, *, opening: bool = False) -> Iterator[sqlite3.Connection]:
@@ -176,6 +177,8 @@ class Journal:
                 self._open = sqlite3.connect(
                     self.folder.database, isolation_level=None, check_same_thread=False
                 )
+                # Text that is damaged fails its checksum, and not the query.
+                self._open.text_factory = lambda data: data.decode("utf-8", "replace")
             if self._open is None:
                 raise ClosedError("the journal is closed")
             yield self._open
@@ -185,7 +188,7 @@ class Journal:
         path = self.folder.database
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, UnicodeError) as error:  # the latter where a damaged name is not even text
             if getattr(error, "sqlite_errorname", "") in _NO_ROOM:
                 advice = "the disk is full, or does not work; free some space, and run the same command again"
             else:

@@ -293,5 +293,5 @@ def check(harness: Harness, shape: str, kills: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    shape, folder, kills, mutant = [*sys.argv[1:], "40", "none"][:4]
+    shape, folder, kills, mutant = [*sys.argv[1:], *("40", "none")[len(sys.argv) - 3 :]]
     sys.stdout.write(json.dumps(check(Harness(shape, Path(folder), mutant), shape, int(kills))))

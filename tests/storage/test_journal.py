@@ -124,7 +124,15 @@ def test_a_journal_of_another_format_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    "change", ["record = '{}'", "task = 7", "stage = 'reduce'", "checksum = checksum + 1", "record = x'00'"]
+    "change",
+    [
+        "record = '{}'",
+        "task = 7",
+        "stage = 'reduce'",
+        "checksum = checksum + 1",
+        "record = x'00'",
+        "record = CAST(x'a9' AS TEXT)",
+    ],
 )
 def test_an_epoch_that_was_changed_does_not_count(folder, change):
     with opened(folder) as journal:
@@ -136,6 +144,19 @@ def test_an_epoch_that_was_changed_does_not_count(folder, change):
     with opened(folder) as journal:
         assert [(stage, task) for stage, task, _ in journal.epochs()] == [("map", 1)]
         assert [journal.find("map", 0), journal.find("map", 7), journal.find("reduce", 0)] == [None] * 3
+
+
+def test_damage_that_is_not_even_text_is_an_error_and_leaves_nothing_open(folder):
+    """The name of a table."""
+    with opened(folder) as journal:
+        journal.insert("map", 0, {})
+    path = folder / "journal.sqlite"
+    path.write_bytes(path.read_bytes().replace(b"TABLE epochs", b"TABLE epo\xa9hs"))
+    with pytest.raises(StorageError, match="it is damaged; remove"):
+        Journal(folder).open()
+    path.unlink()
+    with opened(folder) as journal:
+        assert journal.is_empty()
 
 
 def test_a_note_that_was_changed_is_an_error(folder):
