@@ -94,7 +94,7 @@ class LocalEngine:
         self._hasher = KeyHasher(hash_key)
         self._programs = Programs()
         self._open: AsyncExitStack | None = None
-        self._users: set[CancelScope] = set()
+        self._users: dict[CancelScope, None] = {}  # in the order in which they came
         self._unused: asyncio.Event | None = None
 
     async def __aenter__(self) -> Self:
@@ -135,11 +135,11 @@ class LocalEngine:
         if self._open is None:
             raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
         with CancelScope() as scope:
-            self._users.add(scope)
+            self._users[scope] = None
             try:
                 yield
             finally:
-                self._users.remove(scope)
+                del self._users[scope]
                 if not self._users and self._unused is not None:
                     self._unused.set()
         if scope.cancelled_caught:

@@ -26,7 +26,7 @@ def test_whatever_goes_wrong_the_output_is_exact_or_an_error_says_why(first):
 
 
 def test_the_same_seed_goes_the_same_way_in_another_process():
-    seeds = range(2000, 2030)
+    seeds = range(80, 130)
     here = [simulate(seed).digest for seed in seeds]
     assert [simulate(seed).digest for seed in seeds] == here
     code = f"from tests.simulation.run import simulate\nprint(*(simulate(seed).digest for seed in {seeds!r}))"
