@@ -12,8 +12,9 @@ from asyncmr.pipeline.limits import Limits
 from tests.simulation.faults import Weather
 from tests.simulation.jobs import Case
 
-# The modules of codecs that are not installed are not missed.
-_CODECS = [name for name, module in (("lz4", "lz4"), ("zstd", "zstandard")) if find_spec(module)] or ["none"]
+# Codecs, or no codec where they are not installed: a seed is to mean the same on every machine.
+_LZ4 = "lz4" if find_spec("lz4") else "none"
+_ZSTD = "zstd" if find_spec("zstandard") else "none"
 
 _RETRIES = 3
 
@@ -25,7 +26,7 @@ SOURCES = ("records", "records", "iterator", "files", "files")
 class Running:
     """One job of a run. `source`: where its records are, and `per_task` how many of them make a task, or how many bytes
     of files. `cancelled`: after so many seconds, or (moment, steps) as `Faults.at_moment` takes them. `pause`: how long
-    a stream's reader takes now and then; `leaves`: after how many pairs it leaves."""
+    a stream's reader takes now and then; `leaves`: after how many pairs it leaves. `resumes`: it keeps a journal."""
 
     case: Case
     way: str
@@ -35,20 +36,26 @@ class Running:
     cancelled: float | tuple[int, int] | None
     pause: float
     leaves: int | None
+    resumes: bool
 
     @classmethod
-    def drawn(cls, draw: random.Random, *, large: bool, impatient: bool) -> Running:
+    def drawn(cls, draw: random.Random, *, large: bool, impatient: bool, killed: bool) -> Running:
         way, source = draw.choice(WAYS), draw.choice(SOURCES)
+        if killed and draw.random() < 0.7:
+            way, source = "run", "files"
+        if large or impatient:
+            source = "records"
         per_task = draw.choice([30, 100, 400]) if source == "files" else draw.choice([1, 4, 10, 40])
         return cls(
             Case.drawn(draw, large=large),
             way,
-            "records" if large else source,
+            source,
             4 if large else 10_000 if impatient else per_task,
             draw.choice([0.0, 0.0, 0.005]),
-            _cancelled(draw, soon=impatient) if draw.random() < (0.8 if impatient else 0.15) else None,
+            _cancelled(draw, soon=impatient) if draw.random() < (0.7 if impatient else 0.15) else None,
             draw.choice([0.0, 0.0, 0.01, 0.5]),
             draw.choice([0, 3]) if way == "stream" and draw.random() < 0.15 else None,
+            way == "run" and source == "files" and draw.random() < (0.8 if killed else 0.4),
         )
 
 
@@ -83,13 +90,14 @@ class Plan:
         draw = random.Random(f"{seed} plan")
         weather = Weather.drawn(draw)
         # Slow tasks with rivals, which end at the same time; or small jobs that wait for one worker, and are cancelled.
-        racing, crowded = draw.choices([(False, False), (True, False), (False, True)], [4, 1, 2])[0]
+        racing, crowded = draw.choices([(False, False), (True, False), (False, True)], [6, 2, 2])[0]
         if racing:
             weather = Weather(stragglers=0.3)
         skips = _skips(draw)
         if skips["on_error"] == "skip":
             # One death more, and what a task was at would be left out: then there is no telling what must come out.
             weather = replace(weather, hangs=0.0, most_deaths=_RETRIES)
+        crashes = int(10 ** draw.uniform(0.5, 2.2)) if draw.random() < 0.15 else None
         timeout = draw.choice([1.0, 4.0]) if weather.hangs or draw.random() < 0.2 else None
         return cls(
             seed,
@@ -101,18 +109,18 @@ class Plan:
                 "task_timeout": None if weather.most_deaths else timeout,
                 "backup_tasks": racing or (not crowded and draw.random() < 0.4),
                 **skips,
-                "spill_compression": draw.choice(["none", "none", "none", *_CODECS]),
+                "spill_compression": draw.choice(["none", "none", "none", _LZ4, _ZSTD]),
                 "verify": draw.choice([0.0, 0.0, 0.0, 0.5]),
             },
             limits=_limits(draw, small=crowded),
             sizes=_sizes(draw, crowded),
             weather=weather,
             jobs=tuple(
-                Running.drawn(draw, large=racing, impatient=crowded)
+                Running.drawn(draw, large=racing, impatient=crowded, killed=crashes is not None)
                 for _ in range(3 if crowded else draw.choice([1, 1, 1, 2, 3]))
             ),
             closes=10 ** draw.uniform(-3, 0) if draw.random() < 0.05 else None,
-            crashes=int(10 ** draw.uniform(0.5, 2.2)) if draw.random() < 0.15 else None,
+            crashes=crashes,
         )
 
 
@@ -124,7 +132,7 @@ def _skips(draw: random.Random) -> dict[str, Any]:
 
 def _cancelled(draw: random.Random, *, soon: bool) -> float | tuple[int, int]:
     if soon:
-        return draw.randint(2, 9), 1
+        return draw.randint(2, 6), 1
     if draw.random() < 0.5:
         return 10 ** draw.uniform(-4, 0.3)
     return int(10 ** draw.uniform(0, 1.5)), draw.choice([0, 1, 1, 2, 5])

@@ -94,7 +94,7 @@ def _run(
         jobs = machine.run(lambda: _engine(plan, machine, watched, spill, broken), watched, broken)
     except Crash:
         release_locks_in(folder)
-        jobs = _run_again(plan, watched, spill, broken)
+        jobs = _run_again(plan, watched, spill, broken, machine.faults.again)
     finally:
         machine.close()
     loop = machine.loop
@@ -103,10 +103,13 @@ def _run(
     return outcome, broken
 
 
-def _run_again(plan: Plan, watched: list[Watched], spill: Path, broken: list[str]) -> list[str]:
+def _run_again(
+    plan: Plan, watched: list[Watched], spill: Path, broken: list[str], again: Counter[str]
+) -> list[str]:
     """What the next process does after a crash, on a fair day."""
     plan = replace(plan, closes=None, weather=Weather())
     machine = Machine(plan, Weather(), None)
+    machine.faults.again = again
     for job in watched:
         job.starts_again(plan, machine.faults)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class Watched:
         self._bytes = TextFormat().encode([key for key, _ in reference], [value for _, value in reference])
         self._folder = folder
         self.output = folder / "output"
+        self._journal = folder / "journal"
         folder.mkdir(exist_ok=True)
         if sorted(map(repr, reference)) != sorted(map(repr, self._meant.expected)):
             self._breaks(f"the engine in fair weather gave {reference}, not {self._meant.expected}")
@@ -90,7 +92,11 @@ class Watched:
         self._running = replace(self._running, cancelled=None, leaves=None)
         self._done.clear()
         names = os.listdir(self.output) if self.output.exists() else []
-        self._refused = any(not name.startswith(STAGING) for name in names)
+        self._refused = not self._running.resumes and any(not name.startswith(STAGING) for name in names)
+        if self._journal.exists():
+            # What the dead process still has open it must not tidy up.
+            self._journal.rename(self._folder / "journal of the dead")
+            shutil.copytree(self._folder / "journal of the dead", self._journal)
         if SUCCESS in names:
             self._check_parts()
 
@@ -128,9 +134,15 @@ class Watched:
         return "exact"
 
     async def _run(self, engine: Engine, source: Any) -> str:
-        letters = self._folder / f"letters-{self._again}" if self._plan.skips else None
+        again = 0 if self._running.resumes else self._again
+        letters = self._folder / f"letters-{again}" if self._plan.skips else None
         report = await engine.run(
-            self._case.job, source, self.output, progress=self._progress, dead_letters=letters
+            self._case.job,
+            source,
+            self.output,
+            resume=self._journal if self._running.resumes else None,
+            progress=self._progress,
+            dead_letters=letters,
         )
         if letters is not None:
             self._same("dead letters", len(letters.read_text().splitlines()), self._skipped)
@@ -178,7 +190,8 @@ class Watched:
             file = self._folder / f"input-{number}"
             some = records[number * third : (number + 1) * third]
             ending = "" if number and some and some[-1] else "\n"  # a last line need not end in one
-            file.write_text("\n".join(some) + ending if some else "")
+            if not file.exists():  # a job that is resumed finds its input as it was
+                file.write_text("\n".join(some) + ending if some else "")
             self._files.append(file)
         return TextFiles(self._files, split_bytes=per_task)
 
@@ -205,6 +218,7 @@ class Watched:
             self._same(f"attempts of {name}", stage.attempts, stage.tasks + again)
             self._faults.again["retries"] += stage.retries
             self._faults.again["rivals"] += stage.rivals
+            self._faults.again["tasks resumed"] += stage.resumed
         if case.counts:
             counters = report.counters.get("simulation", {})
             self._same("records counted", counters.get("records", 0), len(case.records))
@@ -220,6 +234,11 @@ class Watched:
             if SUCCESS not in names or any(name.startswith(STAGING) for name in names):
                 self._breaks(f"the job is done, and its output holds {names}")
             self._check_parts()
+        elif self._running.resumes:
+            if SUCCESS in names:  # cancelled as it closed its journal, which says that it is done
+                self._check_parts()
+            elif any(not name.startswith(STAGING) for name in names):
+                self._breaks(f"the job failed, and its output shows {names}")
         elif names and not self._cannot_remove():
             self._breaks(f"the job failed, and its output holds {names}")
 
