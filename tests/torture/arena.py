@@ -25,7 +25,7 @@ from tests.engine.trail import Trail
 from tests.storage.faulty_io import FaultyIO, faulty_io
 from tests.torture.bad_disk import BadDisk
 from tests.torture.jobs import HARMS, LIMITS, SHAPES, expected, hurt, records, the_one
-from tests.torture.running import RETRIES, Running, judge
+from tests.torture.running import DISK_ERRORS, RETRIES, Running, judge
 from tests.torture.tally import Tally
 
 TASK_SECONDS = 2.0  # a task of a few milliseconds that takes longer was stopped, or hangs
@@ -94,12 +94,15 @@ class Arena:
         name = f"job{self.started}"
         self.started += 1
         job = hurt(SHAPES[shape], self.trail, name, the_one(seed), trap, turns).replace(name=name)
+        if way == "resumed run":
+            source = "file"  # records in memory cannot be told from others when the run is resumed
         gate = asyncio.Event()
         if way != "slow stream":
             gate.set()
         work = self._work(job, name, way, self._source(source, name, seed, per_task), gate)
         error = None if skips else trap.error
-        running = Running(name, asyncio.create_task(work), gate, expects, len(words), int(skips), error)
+        task, resumes = asyncio.create_task(work), way == "resumed run"
+        running = Running(name, task, gate, expects, len(words), int(skips), error, resumes)
         self.running.append(running)
         self.tally.jobs += 1
         if harm != "none":
@@ -125,20 +128,41 @@ class Arena:
             result = await self.engine.collect(job, source)
             return list(result), result.report
         if way == "run":
-            out = self.folder / f"{name}-out"
-            try:
-                report = await self.engine.run(job, source, out)
-                assert os.path.exists(out / "_SUCCESS")
-                return b"".join(path.read_bytes() for path in sorted(out.glob("part-*"))), report
-            except BaseException:
-                assert not out.exists(), f"{out} is there, although its job failed"
-                raise
-            finally:
-                shutil.rmtree(out, ignore_errors=True)
+            return await self._written(job, source, self.folder / f"{name}-out")
+        if way == "resumed run":
+            return await self._resumed(
+                job, source, self.folder / f"{name}-out", self.folder / f"{name}-journal"
+            )
         async with self.engine.stream(job, source) as pairs:
             await gate.wait()
             found = [pair async for pair in pairs]
         return found, pairs.report
+
+    async def _written(
+        self, job: Job, source: asyncmr.Source, out: Path, **options: Any
+    ) -> tuple[bytes, asyncmr.Report]:
+        try:
+            report = await self.engine.run(job, source, out, **options)
+            assert os.path.exists(out / "_SUCCESS")
+            return b"".join(path.read_bytes() for path in sorted(out.glob("part-*"))), report
+        except BaseException:
+            assert not list(out.glob("part-*")), f"{out} is there, although its job failed"
+            raise
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+
+    async def _resumed(
+        self, job: Job, source: asyncmr.Source, out: Path, journal: Path
+    ) -> tuple[bytes, asyncmr.Report]:
+        """Goes on where the disk or a cancellation ended it the first time."""
+        try:
+            try:
+                return await self._written(job, source, out, resume=journal)
+            except (asyncio.CancelledError, *DISK_ERRORS):
+                self.tally.resumed += 1
+                return await self._written(job, source, out, resume=journal)
+        finally:
+            shutil.rmtree(journal, ignore_errors=True)
 
     async def cancel(self, which: int) -> None:
         """Cancels a job, which must be over soon."""
@@ -149,7 +173,7 @@ class Arena:
             return
         self.tally.faults["cancelled job"] += 1
         done, _ = await asyncio.wait([running.task], timeout=CANCEL_SECONDS)
-        if not done:
+        if not done and not running.resumes:
             self.tally.hangs.append(f"{running.name} (cancelled)")
             raise AssertionError(f"{running.name} was not over {CANCEL_SECONDS:g} s after it was cancelled")
 

@@ -18,7 +18,7 @@ from tests.torture.arena import SIGNALS, Arena
 from tests.torture.bad_disk import KINDS
 from tests.torture.jobs import HARMS, SHAPES
 
-WAYS = ["collect", "run", "stream", "slow stream"]
+WAYS = ["collect", "run", "resumed run", "stream", "slow stream"]
 # Mostly harms that a job survives; those that take seconds are rare.
 SOME_HARMS = [
     *["none"] * 12,

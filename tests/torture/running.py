@@ -19,8 +19,8 @@ DISK_ERRORS = (InputError, OutputError, StorageError)
 @dataclass(eq=False)
 class Running:
     """`gate` lets a reader of its stream go on. It must give `expects`, having counted `mapped` records and skipped so
-    many, or, if there is one, fail with `error`. `bruised`: the disk failed while it ran. `blows`: how many workers
-    were killed or stopped meanwhile.
+    many, or, if there is one, fail with `error`. `resumes`: a cancellation does not end it. `bruised`: the disk failed
+    while it ran. `blows`: how many workers were killed or stopped meanwhile.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Running:
     mapped: int
     skipped: int = 0
     error: type[AsyncMRError] | None = None
+    resumes: bool = False
     bruised: bool = False
     blows: int = 0
 

@@ -15,6 +15,7 @@ class Tally:
     exact: int = 0
     cancelled: int = 0
     retries: int = 0
+    resumed: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     hangs: list[str] = field(default_factory=list)
@@ -28,6 +29,7 @@ class Tally:
                 f"  exact            {self.exact:>8,}",
                 f"  with typed error {self.errors.total():>8,}  {_listed(self.errors)}",
                 f"  cancelled        {self.cancelled:>8,}",
+                f"  resumed          {self.resumed:>8,}",
                 f"attempts retried   {self.retries:>8,}",
                 f"faults injected    {self.faults.total():>8,}  {_listed(self.faults)}",
                 f"hangs              {len(self.hangs):>8,}  {' '.join(self.hangs)}",

@@ -56,8 +56,13 @@ def test_the_judge_finds_a_flipped_bit_that_no_checksum_found(folder, monkeypatc
     """A negative control: what was read back is another result, or nothing that can be decoded."""
     monkeypatch.setattr(extents, "_check", lambda extent, data: None)
     with arena(folder, Tally()) as (where, runner):
-        runner.run(where.start(way="collect", **JOB | {"shape": "values in order"}))
-        runner.run(where.break_disk("corrupt", 0))
         with pytest.raises(Exception, match=r"a wrong result|task failed"):
-            runner.run(where.settle())
-        assert where.tally.faults == {"disk: corrupt": 1}
+            runner.run(flips(where))
+        assert where.tally.faults["disk: corrupt"] > 0
+
+
+async def flips(where):
+    for after in range(10):  # a single bit may happen to decide nothing
+        await where.start(way="collect", **JOB | {"shape": "values in order"})
+        await where.break_disk("corrupt", after)
+        await where.settle()
