@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
@@ -15,7 +16,7 @@ from anyio import CancelScope, move_on_after
 from asyncmr.actors import TaskScope
 from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.engines.early import PRELOAD
-from asyncmr.errors import ClosedError, MemoryBudgetError, UsageError
+from asyncmr.errors import ClosedError, MemoryBudgetError, StorageError, UsageError
 from asyncmr.job import Job, Sink, Source
 from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
 from asyncmr.pipeline.flow import Flow, Resources
@@ -35,6 +36,8 @@ from asyncmr.storage.runs import BlockStore
 from asyncmr.storage.sizes import cgroup_limit, check_limit, default_memory
 from asyncmr.workers import Pool
 from asyncmr.workers.seat import Slot
+
+_log = logging.getLogger("asyncmr")
 
 Executor = Literal["process", "thread", "inline"]
 OnError = Literal["fail", "skip"]
@@ -114,7 +117,7 @@ class LocalEngine:
             )
             self._budget = Budget(self._limits.shuffle)
             self._folder = SpillFolder(self._spill_dir)
-            stack.push_async_callback(self._disk.run, self._folder.close)
+            stack.push_async_callback(self._disk.run, self._remove_folder)
             self._trails = Trails(self._folder, self._disk)
             await self._disk.run(sweep, self._spill_dir)
             self._open = stack.pop_all()
@@ -128,6 +131,13 @@ class LocalEngine:
             with CancelScope(shield=True):
                 await self._end_users()
                 await stack.__aexit__(kind, error, trace)
+
+    def _remove_folder(self) -> None:
+        """Removes what was spilled. Its jobs are over, so that a disk that fails now fails none of them."""
+        try:
+            self._folder.close()
+        except StorageError as error:
+            _log.warning("%s; the next engine that spills there removes it", error)
 
     @contextmanager
     def _used(self) -> Iterator[None]:

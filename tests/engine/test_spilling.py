@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from asyncmr.pipeline.limits import Limits
 from tests.engine.at_rest import is_at_rest
 from tests.engine.word_count import COUNT, WORDS, source
 from tests.family import listed
+from tests.storage.faulty_io import Call, error, faulty_io
 from tests.storage.small_disk import small_disk
 
 __all__ = ["small_disk"]
@@ -115,3 +117,20 @@ async def test_a_damaged_spill_file_fails_the_job(tmp_path, damage):
     async with Engine(workers=2, limits=SPILLING, spill_dir=tmp_path) as engine:
         assert dict(await engine.collect(LARGE, numbers(LATE, lambda: harm("none")))) == EXPECTED
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_spill_folder_that_cannot_be_removed_fails_no_job_that_is_done(tmp_path, caplog):
+    with faulty_io(tmp_path) as faulty:
+        async with Engine(workers=2, limits=SPILLING, spill_dir=tmp_path) as engine:
+            assert dict(await engine.collect(LARGE, asyncmr.records(range(RECORDS)))) == EXPECTED
+
+            def hook(call: Call) -> None:
+                if call.kind == "remove":
+                    raise error(errno.EIO, call)
+
+            faulty.hook = hook
+    assert "could not remove the temporary folder" in caplog.text
+    assert "the next engine" in caplog.text
+    assert list(tmp_path.glob("asyncmr-*"))
+    async with Engine(workers=1, spill_dir=tmp_path):
+        assert not list(tmp_path.glob("asyncmr-*"))
