@@ -3,7 +3,7 @@
 Describe a job with `Job`; run it with `collect`, `run` or `stream`, or on an `Engine` that many jobs share.
 
 The house, from the top down: `cli`; `testing` (for test suites of jobs); `api` (the public verbs); `engines` (where
-a job runs); `pipeline` (the way of the data: start reading at `pipeline/flow.py`); `connectors` (sources and sinks);
+a job runs); `pipeline` (the way of the data: start at `pipeline/flow.py`); `connectors` (sources and sinks);
 `actors`, `workers` and `storage` (what a pipeline is made of, knowing nothing of MapReduce); `kernel` (pure functions
 on blocks); `jobs` and `aggregators` (ready-made); `job` and `report` (descriptions); `errors`.
 

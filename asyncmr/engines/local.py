@@ -19,9 +19,10 @@ from asyncmr.engines.early import PRELOAD
 from asyncmr.errors import ClosedError, MemoryBudgetError, StorageError, UsageError
 from asyncmr.job import Job, Sink, Source
 from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
-from asyncmr.pipeline.flow import Flow, Resources
+from asyncmr.pipeline.job_flow import JobFlow
 from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.programs import Programs
+from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.pipeline.trails import Trails
 from asyncmr.report import ProgressCallback, Report
@@ -220,7 +221,7 @@ class LocalEngine:
             self._codec,
             journal,
         )
-        flow = Flow(job, source, sink, resources, letters)
+        flow = JobFlow(job, source, sink, resources, letters)
         async with self._opened(journal), flow.output(), store:
             if progress is None:
                 await flow.run()
@@ -275,7 +276,7 @@ def _limits(memory: int, workers: int, *, default: bool) -> Limits:
         ) from None
 
 
-async def _tell(flow: Flow, progress: ProgressCallback) -> None:
+async def _tell(flow: JobFlow, progress: ProgressCallback) -> None:
     while True:
         await asyncio.sleep(_PROGRESS_INTERVAL)
         progress(flow.ledger.progress())
