@@ -83,7 +83,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         *,
         disorder: float,
         grain: float = 0.0,
-        most_steps: int = 100_000,
+        most_steps: int = 1_000_000,
         most_seconds: float = math.inf,
     ) -> None:
         super().__init__()
