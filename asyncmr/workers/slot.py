@@ -133,15 +133,13 @@ class ProcessSlot:
     def _greeted(self, channel: socket) -> bool:
         """Waits for the worker's first message: whether it can map the host's segments."""
         inbox = Inbox(channel)
-        while channel in wait([channel, self._process.sentinel], START_LIMIT):
-            messages = inbox.receive()
-            if messages is None:
-                break
+        while ready := wait([channel, self._process.sentinel], START_LIMIT):
+            messages = inbox.receive() if channel in ready else None
+            if messages is None:  # it hung up, or died; of a process that ends either may be seen first
+                raise BrokenExecutor("it ended before it was up")
             if messages:
                 return messages[0][0] == entry.MAPS
-        if not wait([self._process.sentinel], 0):
-            raise TimeoutError(f"it said nothing for {START_LIMIT:g} s")
-        raise BrokenExecutor("it ended before it was up")
+        raise TimeoutError(f"it said nothing for {START_LIMIT:g} s")
 
     def _raise_start_error(self, exc: BaseException, code: int | None) -> None:
         if code == GUARD_EXIT or forkserver_left():
