@@ -30,11 +30,11 @@ class Publication:
         Raises:
             OutputError: one of them cannot be written where it should be.
         """
-        if self.letters is not None:
-            # An earlier run of the job may have shown them, and been killed before it showed the output.
-            shown = self._journal is not None and bool(self._journal.noted(_LETTERS))
-            await self.letters.open(self._disk, replace=shown)
         try:
+            if self.letters is not None:
+                # An earlier run of the job may have shown them, and been killed before it showed the output.
+                shown = self._journal is not None and bool(self._journal.noted(_LETTERS))
+                await self.letters.open(self._disk, replace=shown)
             await self._sink.open(self._disk)
         except BaseException:
             await self._close_letters()
