@@ -11,20 +11,22 @@ from asyncmr.job import Reduction, Step
 from asyncmr.kernel.aggregating import AggregateReduction
 from asyncmr.kernel.folding import FoldReduction
 from asyncmr.kernel.grouping import GroupReduction
-from asyncmr.kernel.operators import operator_of
 from asyncmr.kernel.passing import PassingReduction
 
 
 def reduction_of(step: Step, verify: float = 0.0) -> Reduction | None:
     """The reduction of a step; None if the step only maps. `verify`: the share of the keys that it is checked on."""
     reduction = _plain_reduction_of(step)
-    operator = operator_of(step)
     # Counting needs no check.
-    if reduction is None or operator is None or not verify or type(step.aggregator) is Count:
+    if reduction is None or not verify or type(step.aggregator) is Count:
         return reduction
     # Imported by those who verify only.
+    from asyncmr.kernel.operators import operator_of
     from asyncmr.kernel.verifying import VerifyingFolds, VerifyingGroups
 
+    operator = operator_of(step)
+    if operator is None:
+        return reduction
     kind = VerifyingFolds if reduction.folds else VerifyingGroups
     return kind(reduction, operator, verify, commutative=step.commutative)
 

@@ -104,8 +104,10 @@ class Skipping:
         Raises:
             SkipLimitError: too large a share of them was skipped.
         """
+        if not isinstance(self._limit, float):
+            return
         records = self._ledger.records_read()
-        if isinstance(self._limit, float) and self._total > self._limit * records:
+        if self._total > self._limit * records:
             raise await self._exceeded(f"{self._total:,} were skipped of {records:,} records")
 
     async def tell(self, letters: DeadLetters | None) -> list[Skipped]:
@@ -115,6 +117,8 @@ class Skipping:
             OutputError: that could not be written.
         """
         first: list[Skipped] = []
+        if not self._kept:
+            return first
         lines = LineNumbers()
         try:
             for kept in self._in_order():
