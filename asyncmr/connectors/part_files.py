@@ -18,7 +18,7 @@ import os
 from itertools import count
 from typing import Protocol
 
-from asyncmr.errors import ClosedError, OutputError
+from asyncmr.errors import AsyncMRError, ClosedError, OutputError
 from asyncmr.job import Encoder
 from asyncmr.storage.disk import Disk, translated
 from asyncmr.storage.folder import PrivateFolder, sweep
@@ -183,16 +183,19 @@ class PartFiles:
             raise translated(error, "commit the output to", target, raises=OutputError) from error
 
     def _withdraw(self) -> None:
-        """Removes what is visible, `_SUCCESS` first."""
+        """Removes what is visible, `_SUCCESS` first; all that can be removed, also if something cannot."""
+        failure: AsyncMRError | None = None
         while self._visible:
             target, staged = self._visible.pop()
             try:
                 with contextlib.suppress(FileNotFoundError):
                     self._take_back(target, staged)
             except OSError as error:
-                raise translated(
+                failure = failure or translated(
                     error, "remove the output of a failed job,", target, raises=OutputError
-                ) from error
+                )
+        if failure is not None:
+            raise failure
 
     def _take_back(self, target: str, staged: str | None) -> None:
         os.unlink(target)

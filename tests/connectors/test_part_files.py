@@ -1,6 +1,7 @@
 """A folder of part files: there whole, with `_SUCCESS`, or not at all."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from asyncmr.connectors.part_files import STAGING, PartFiles
+from asyncmr.connectors.part_files import STAGING, SUCCESS, PartFiles
 from asyncmr.errors import ClosedError, OutputError
 from asyncmr.kernel.formats import TextFormat
+from tests.storage.faulty_io import Call, error, faulty_io
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,6 +136,25 @@ async def test_a_commit_that_fails_half_way_takes_back_what_it_did(disk, tmp_pat
         await sink.commit()
     await sink.abort()
     assert content(tmp_path / "out") == {"part-00002": b"a stranger's"}
+
+
+async def test_a_part_that_cannot_be_taken_back_keeps_no_other_visible(disk, tmp_path):
+    folder = tmp_path / "out"
+    with faulty_io(folder) as faulty:
+        sink = await opened(disk, folder)
+        for index in range(3):
+            await put(sink, index, b"x\n")
+
+        def hook(call: Call) -> None:
+            names = {"open": SUCCESS, "remove": "part-00001"}
+            if names.get(call.kind) == Path(call.path).name:
+                raise error(errno.EIO, call)
+
+        faulty.hook = hook
+        with pytest.raises(OutputError, match="could not remove the output of a failed job"):
+            await sink.commit()
+    assert {path.name for path in folder.iterdir() if path.name.startswith(("part", "_"))} == {"part-00001"}
+    await sink.abort()
 
 
 async def test_a_commit_that_was_cancelled_is_taken_back_by_abort(disk, tmp_path):

@@ -237,7 +237,7 @@ class Watched:
         elif self._running.resumes:
             if SUCCESS in names:  # cancelled as it closed its journal, which says that it is done
                 self._check_parts()
-            elif any(not name.startswith(STAGING) for name in names):
+            elif any(not name.startswith(STAGING) for name in names) and not self._cannot_remove():
                 self._breaks(f"the job failed, and its output shows {names}")
         elif names and not self._cannot_remove():
             self._breaks(f"the job failed, and its output holds {names}")
@@ -249,7 +249,11 @@ class Watched:
             self._breaks(f"the output is marked as complete, and holds {written!r}, not {self._reference}")
 
     def _cannot_remove(self) -> bool:
-        return self._faults.counts["disk error"] > 0 and "remove" in self._plan.weather.failing_kinds
+        # A part of a job with a journal is taken back by a rename.
+        kinds = {"remove", "rename"} if self._running.resumes else {"remove"}
+        return self._faults.counts["disk error"] > 0 and not kinds.isdisjoint(
+            self._plan.weather.failing_kinds
+        )
 
     def _same(self, what: str, got: int, wanted: int) -> None:
         if got != wanted:
