@@ -59,10 +59,11 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
     try:
         with hearing() as heard:
             references = [reference(plan.meant(running.case)) for running in plan.jobs]
-            outcome, broken = _run(plan, references, folder, trace)
+            outcome, broken, dead = _run(plan, references, folder, trace)
         if not outcome.faults["crash"]:  # which closes nothing
             broken += heard
-        broken += [f"left open: {thing}" for thing in open_things() - before]
+        left = {thing.removesuffix(" (deleted)") for thing in open_things() - before}
+        broken += [f"left open: {thing}" for thing in sorted(left - dead)]
         broken += [f"left behind: {path}" for path in sorted(folder.rglob("*")) if _is_left(path, folder)]
         if broken:
             raise Violation("\n".join(broken))
@@ -79,8 +80,9 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
 
 def _run(
     plan: Plan, references: list[list[Pair]], folder: Path, trace: Callable[[str], None] | None
-) -> tuple[Outcome, list[str]]:
+) -> tuple[Outcome, list[str], set[str]]:
     broken: list[str] = []
+    dead: set[str] = set()  # what a process had open that crashed
     spill = folder / "spill"
     spill.mkdir()
     machine = Machine(plan, plan.weather, trace)
@@ -94,13 +96,14 @@ def _run(
         jobs = machine.run(lambda: _engine(plan, machine, watched, spill, broken), watched, broken)
     except Crash:
         release_locks_in(folder)
+        dead = open_things()
         jobs = _run_again(plan, watched, spill, broken, machine.faults.again)
     finally:
         machine.close()
     loop = machine.loop
     faults = machine.faults
     outcome = Outcome(plan.seed, jobs, faults.counts, faults.again, loop.digest, loop.steps, loop.time())
-    return outcome, broken
+    return outcome, broken, dead
 
 
 def _run_again(
