@@ -48,8 +48,9 @@ from asyncmr.pipeline.source import SourceActor
 from asyncmr.storage.epochs import EpochLog
 from asyncmr.workers import Account
 
-# How many handles a channel holds: enough that no stage waits for the loop, few enough to stay a queue.
-_SPLITS, _RUNS, _PARTS = 2, 256, 8
+# How many handles a channel holds: enough that no stage waits for the loop, few enough to stay a queue. That of a
+# partition is of all its runs, and large.
+_SPLITS, _RUNS, _PARTITIONS, _PARTS = 2, 256, 2, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ class StepFlow:
         )
         self._combines = reduction is not None and reduction.combines
         self._total = info.bytes
+        shuffles = step.shuffles and not self._small
+        self._account = limits.account(info.bytes, self._partitions * self._shares) if shuffles else 0
         self._accepted: dict[int, PartWriter] = {}
         self._skipping = around.skipping
 
@@ -151,7 +154,13 @@ class StepFlow:
             for index, writer in parts.items():
                 await self._accept(index, writer)
             return
-        await self._run()
+        memory = self._resources.memory
+        aside = memory.try_reserve(self._account)
+        try:
+            await self._run()
+        finally:
+            if aside:
+                memory.release(self._account)
         if keeping is not None and not self._skipping.total:  # what was skipped is told by its tasks
             await keeping.finish(self._prefix, self._accepted)
 
@@ -183,7 +192,7 @@ class StepFlow:
             else:
                 mapped_out, mapped_in = open_channel("mapped", _RUNS, Mapped)
                 runs_out, runs_in = open_channel("runs", _RUNS, Pieces)
-                partitions_out, partitions_in = open_channel("partitions", _PARTS, Partition)
+                partitions_out, partitions_in = open_channel("partitions", _PARTITIONS, Partition)
                 crew.add(Mapper(self._mapper).connect(inbox=splits_in, outbox=mapped_out))
                 crew.add(self._combiner.connect(inbox=mapped_in, outbox=runs_out))
                 crew.add(

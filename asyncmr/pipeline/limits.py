@@ -15,8 +15,9 @@ _BUCKET = MIB // 2
 _BUCKETS = 8
 # More buckets than this would each get too few of a split's pairs to be worth a block of their own.
 _ALL_BUCKETS = 4096
-# How many pieces of runs the host can keep account of, at some 12 bytes each.
+# How many pieces of runs the host can keep account of, and what that takes for one, also when runs are handed on.
 _PIECES = 1 << 22
+_ACCOUNT = 32
 
 # What one worker takes beside its input: its interpreter, which shares most pages with the others, and its tables.
 _WORKER = 72 * MIB
@@ -97,6 +98,14 @@ class Limits:
             return max(1, self.unknown_shares // partitions)
         most = _PIECES * self.split // max(input_bytes, 1)
         return max(1, -(-min(input_bytes // self.share, most) // partitions))
+
+    def account(self, input_bytes: int | None, shares: int) -> int:
+        """The bytes that the host takes for its account of the pieces of a shuffle in so many shares.
+
+        It grows with the square of the input, so it is set aside, but never more than half of what may wait.
+        """
+        splits = -(-(input_bytes or 0) // self.split)
+        return min(splits * shares * _ACCOUNT, self.shuffle // 2)
 
     def buckets(self, input_bytes: int | None, shares: int) -> int:
         """How many buckets a share has, if there are so many shares in all."""
