@@ -10,6 +10,8 @@ from benchmarks.table import size_text
 
 _WIDTH, _HEIGHT = 340, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 30, 34
+# The room of a name in the legend, and the height of a row of names.
+_NAME, _LEGEND = 240, 15
 _COLOURS = ("#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f")
 
 # The seconds at each limit; None where there was no result.
@@ -23,18 +25,21 @@ def plot(panels: Mapping[str, Mapping[str, Series]], title: str) -> str:
     """
     names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
     columns, rows = min(3, len(panels)), math.ceil(len(panels) / 3)
-    width, height = columns * _WIDTH, rows * _HEIGHT + 50
+    width = columns * _WIDTH
+    in_a_row = max(1, width // _NAME)
+    top = 28 + _LEGEND * math.ceil(len(names) / in_a_row)
+    height = top + rows * _HEIGHT + 5
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
         _text(width / 2, 16, title, anchor="middle", size=13),
     ]
     for number, name in enumerate(names):
-        x = 20 + number * (width - 40) / len(names)
-        parts.append(f'<rect x="{x:.0f}" y="25" width="14" height="4" fill="{_colour(number)}"/>')
-        parts.append(_text(x + 19, 31, name))
+        x, y = 20 + number % in_a_row * _NAME, 25 + number // in_a_row * _LEGEND
+        parts.append(f'<rect x="{x}" y="{y}" width="14" height="4" fill="{_colour(number)}"/>')
+        parts.append(_text(x + 19, y + 6, name))
     for number, (job, lines) in enumerate(panels.items()):
-        x, y = number % 3 * _WIDTH, 45 + number // 3 * _HEIGHT
+        x, y = number % 3 * _WIDTH, top + number // 3 * _HEIGHT
         parts.append(f'<g transform="translate({x} {y})">')
         parts += _panel(job, lines, names)
         parts.append("</g>")
