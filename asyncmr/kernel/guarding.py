@@ -149,20 +149,15 @@ class Guarding:
         if place in self._skip:
             self.left_out.add(role, shown, position(), *self._skip[place])
             return None
-        self.marks.set(place)
-        counts: Counts = {}
-        try:
-            with counting(counts):
-                got = call()
-        except BaseException as error:
-            if isinstance(error, UserFailure) and error.facts["role"] not in _SKIPPABLE:
-                raise
-            told = error
-            if isinstance(error, UserFailure):
-                told = error.__cause__ or TypeError(str(error))
+        outcome = self._tried(place, call)
+        if isinstance(outcome, BaseException):
+            told = outcome
+            if isinstance(outcome, UserFailure):
+                told = outcome.__cause__ or TypeError(str(outcome))
             trace = "" if self.left_out.counts else traceback_of(told)
             self.left_out.add(role, shown, position(), type_name(told), message_of(told), trace)
             return None
+        got, counts = outcome
         if counted:
             add_counts(counts)
         return got
@@ -173,18 +168,25 @@ class Guarding:
         skip, first = self._skip, self._next[role]
         if skip and (place in skip or any((role, each) in skip for each in range(first, first + items))):
             return None
+        outcome = self._tried(place, call)
+        if isinstance(outcome, BaseException):
+            return None
+        got, counts = outcome
+        add_counts(counts)
+        self._next[role] += items
+        return got
+
+    def _tried(self, place: Place, call: Callable[[], T]) -> tuple[T, Counts] | BaseException:
+        """What `call()` returns, and the counters that it raises; its error, if that calls for skipping."""
         self.marks.set(place)
         counts: Counts = {}
         try:
             with counting(counts):
-                got = call()
+                return call(), counts
         except BaseException as error:
-            if isinstance(error, UserFailure) and error.facts["role"] not in _SKIPPABLE:
+            if not _is_skippable(error):
                 raise
-            return None
-        add_counts(counts)
-        self._next[role] += items
-        return got
+            return error
 
     def watched(self, role: str, function: Callable[[Any, Any], T], nothing: T) -> Callable[[Any, Any], T]:
         """The function, with a mark before each call; where it is to be left out it gives `nothing`, and that is
@@ -258,7 +260,7 @@ class Guarding:
         except GeneratorExit:
             raise
         except BaseException as error:
-            if isinstance(error, UserFailure) and error.facts["role"] not in _SKIPPABLE:
+            if not _is_skippable(error):
                 raise
             cause = error.__cause__ or error if isinstance(error, UserFailure) else error
             message = f"{role} {place[1]} failed after its first {MOST_PAIRS:,} pairs"
@@ -279,3 +281,7 @@ class Guarding:
             except TypeError:
                 check_keys(keys)
                 raise
+
+
+def _is_skippable(error: BaseException) -> bool:
+    return not isinstance(error, UserFailure) or error.facts["role"] in _SKIPPABLE
