@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from functools import partial
 
 import pytest
@@ -35,10 +34,9 @@ def order(seed, disorder=1.0):
 
 
 def test_a_day_passes_in_no_time():
-    began = time.monotonic()
     _, loop = run(asyncio.sleep(86_400))
     assert loop.time() >= 86_400
-    assert time.monotonic() - began < 60
+    assert loop.steps < 20  # it does not tick through the day
 
 
 def test_the_seed_decides_in_which_order_tasks_go_on():
