@@ -5,7 +5,7 @@ Describe a job with `Job`; run it with `collect`, `run` or `stream`, or on an `E
 The house, from the top down: `cli`; `testing` (for test suites of jobs); `api` (the public verbs); `engines` (where
 a job runs); `pipeline` (the way of the data: start at `pipeline/flow.py`); `connectors` (sources and sinks);
 `actors`, `workers` and `storage` (what a pipeline is made of, knowing nothing of MapReduce); `kernel` (pure functions
-on blocks); `jobs` and `aggregators` (ready-made); `job` and `report` (descriptions); `errors`.
+on blocks); `jobs` and `aggregators` (ready-made); `job`, `protocols` and `report` (descriptions); `errors`.
 
 Names are loaded on first use, because every worker process imports this package.
 """
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkerError,
     )
-    from asyncmr.job import Aggregator, Job, Sink, Source
+    from asyncmr.job import Job
     from asyncmr.kernel.keys import register_key_type
+    from asyncmr.protocols import Aggregator, Sink, Source
     from asyncmr.report import Progress, Report, Skipped
     from asyncmr.result import PairStream, Result
 
@@ -100,8 +101,9 @@ _MODULES = {
     "api": ("Engine", "collect", "records", "run", "stream"),
     "batches": ("batch",),
     "counters": ("counter",),
-    "job": ("Aggregator", "Job", "Sink", "Source"),
+    "job": ("Job",),
     "kernel.keys": ("register_key_type",),
+    "protocols": ("Aggregator", "Sink", "Source"),
     "report": ("Progress", "Report", "Skipped"),
     "result": ("PairStream", "Result"),
 }

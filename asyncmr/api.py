@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from asyncmr.errors import UsageError
-from asyncmr.job import Job, Source
+from asyncmr.job import Job
+from asyncmr.protocols import Source
 from asyncmr.report import ProgressCallback, Report
 from asyncmr.result import PairStream, Result
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from asyncmr.errors import ClosedError
-from asyncmr.job import Pair
+from asyncmr.protocols import Pair
 from asyncmr.report import Report
 
 

@@ -1,1 +1,1 @@
-"""Where data comes from and goes to. Each file is one source or sink on the protocols of `asyncmr.job`."""
+"""Where data comes from and goes to. Each file is one source or sink on the protocols of `asyncmr.protocols`."""

@@ -16,7 +16,7 @@ import zlib
 
 from asyncmr.connectors.part_files import STAGING, SUCCESS, PartFile, PartFiles
 from asyncmr.errors import CorruptRunError, OutputError
-from asyncmr.job import Encoder
+from asyncmr.protocols import Encoder
 from asyncmr.storage.disk import Disk, translated
 from asyncmr.storage.journal import Journal
 

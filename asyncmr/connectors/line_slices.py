@@ -15,7 +15,7 @@ from itertools import accumulate
 from asyncmr.connectors.paths import FileEntry
 from asyncmr.connectors.sampling import SAMPLES, sample_bytes
 from asyncmr.errors import InputError
-from asyncmr.job import Piece
+from asyncmr.protocols import Piece
 from asyncmr.storage.disk import translated
 
 LINE_BYTES = 1 << 20

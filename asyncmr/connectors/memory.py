@@ -10,10 +10,10 @@ from typing import Any
 
 from asyncmr.connectors.sampling import SAMPLES, evenly, sample_records
 from asyncmr.errors import UsageError
-from asyncmr.job import Buffers, Sample, SourceInfo, Split
 from asyncmr.kernel.blocks import encode_pairs
 from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
+from asyncmr.protocols import Buffers, Sample, SourceInfo, Split
 
 # What is encoded between two turns of the loop, and what makes a split.
 _SLICE_RECORDS = 1024

@@ -19,7 +19,7 @@ from itertools import count
 from typing import Protocol
 
 from asyncmr.errors import AsyncMRError, ClosedError, OutputError
-from asyncmr.job import Encoder
+from asyncmr.protocols import Encoder
 from asyncmr.storage.disk import Disk, translated
 from asyncmr.storage.folder import PrivateFolder, sweep
 

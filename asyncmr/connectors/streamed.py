@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from asyncmr.job import Encoder
 from asyncmr.kernel.formats import PairFormat
+from asyncmr.protocols import Encoder
 from asyncmr.storage.block import Block
 from asyncmr.storage.runs import BlockStore
 

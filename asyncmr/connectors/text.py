@@ -23,8 +23,8 @@ from aiofiles.threadpool.binary import AsyncFileIO
 from asyncmr.connectors.line_slices import LineSlices
 from asyncmr.connectors.paths import FileEntry, PathSpec, resolve
 from asyncmr.errors import InputError, UsageError
-from asyncmr.job import Buffer, Buffers, Piece, Sample, SourceInfo, Split
 from asyncmr.kernel.decoding import TextLines
+from asyncmr.protocols import Buffer, Buffers, Piece, Sample, SourceInfo, Split
 from asyncmr.storage.disk import Disk, translated
 
 SPLIT_BYTES = 8 << 20

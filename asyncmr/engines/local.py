@@ -17,7 +17,7 @@ from asyncmr.actors import TaskScope
 from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.engines.early import PRELOAD
 from asyncmr.errors import ClosedError, MemoryBudgetError, StorageError, UsageError
-from asyncmr.job import Job, Sink, Source
+from asyncmr.job import Job
 from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
 from asyncmr.pipeline.job_flow import JobFlow
 from asyncmr.pipeline.limits import Limits
@@ -25,6 +25,7 @@ from asyncmr.pipeline.programs import Programs
 from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.pipeline.trails import Trails
+from asyncmr.protocols import Sink, Source
 from asyncmr.report import ProgressCallback, Report
 from asyncmr.sizes import MIB, parse_size
 from asyncmr.storage.budget import Budget, JobBudget

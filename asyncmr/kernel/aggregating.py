@@ -9,10 +9,10 @@ from itertools import chain
 from typing import Any
 
 from asyncmr.aggregators import Count, Sum
-from asyncmr.job import Aggregator, Columns, Pair
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.failures import fail_in_table, fail_on_key, stopped_early
 from asyncmr.kernel.tables import Table, last_given, stream_merged
+from asyncmr.protocols import Aggregator, Columns, Pair
 
 
 class AggregateReduction:

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 from asyncmr.batches import BatchKind, batch_kind
 from asyncmr.errors import UsageError
-from asyncmr.job import Decoder, Mapper, TextDecoder
+from asyncmr.job import Mapper
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.failures import UserFailure, name_of
 from asyncmr.kernel.mapping import SplitWork
 from asyncmr.kernel.outlets import ColumnBatch, Item, Outlet
 from asyncmr.kernel.returned import NotColumns, columns_of
+from asyncmr.protocols import Decoder, TextDecoder
 
 # A split is given back for others to share when what is left of it takes this long.
 _PATIENCE = 4.0

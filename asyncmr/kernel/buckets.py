@@ -21,12 +21,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, groupby, pairwise
 from typing import Any
 
-from asyncmr.job import Reduction
 from asyncmr.kernel.blocks import Slice, decode_blocks, encode_block
 from asyncmr.kernel.layout import Feed, Stretch, Table, gathered, partials_of
 from asyncmr.kernel.merging import Merge, describe_round
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.sorted_runs import SortedLayout
+from asyncmr.protocols import Reduction
 
 # Hashed and dealt out at a time, so that the hashes of a large table are never all there.
 _AT_ONCE = 32_768

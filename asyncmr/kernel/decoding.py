@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from asyncmr.job import RecordBatch
 from asyncmr.kernel.blocks import decode_pairs, pair_blocks
+from asyncmr.protocols import RecordBatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ import operator
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice, starmap
 
-from asyncmr.job import Mapper, Pair
+from asyncmr.job import Mapper
 from asyncmr.kernel.failures import UserFailure, check_pairs, excerpt, name_of, stopped_early
 from asyncmr.kernel.guarding import Guarding
 from asyncmr.kernel.mapping import BATCH
 from asyncmr.kernel.outlets import ChunkOutlet, ColumnBatch, Item
+from asyncmr.protocols import Pair
 
 
 class FollowingOutlet:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from asyncmr.job import Columns, Combiner, Pair, Reducer
+from asyncmr.job import Combiner, Reducer
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.failures import (
     UserFailure,
@@ -18,6 +18,7 @@ from asyncmr.kernel.failures import (
     stopped_early,
 )
 from asyncmr.kernel.tables import Table, last_given
+from asyncmr.protocols import Columns, Pair
 
 # A key's values travel in pieces of this many, so that a block never has to hold all of them.
 _PIECE = 4096

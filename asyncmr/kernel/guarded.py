@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
-from asyncmr.job import Decoder, Mapper, Pair, RecordBatch, Reduction
+from asyncmr.job import Mapper
 from asyncmr.kernel.batching import Batching, Input
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.failures import UserFailure, check_keys
@@ -16,6 +16,7 @@ from asyncmr.kernel.guarding import Guarding
 from asyncmr.kernel.layout import Stretch, Table, gathered
 from asyncmr.kernel.mapping import Mapping
 from asyncmr.kernel.outlets import ColumnBatch, Item, Outlet
+from asyncmr.protocols import Decoder, Pair, RecordBatch, Reduction
 
 
 class _Positions:

@@ -19,13 +19,13 @@ from typing import Any, TypeVar
 
 from asyncmr.counters import Counts, add_counts, counting
 from asyncmr.excerpt import message_of, traceback_of, type_name
-from asyncmr.job import Pair
 from asyncmr.kernel.failures import UserFailure, check_keys, check_pairs, stopped_early
 from asyncmr.kernel.footprint import estimate_bytes
 from asyncmr.kernel.leftout import LeftOut
 from asyncmr.kernel.mapping import BATCH
 from asyncmr.kernel.marks import BUNDLE_OF, ROLES, Marks, Place
 from asyncmr.kernel.outlets import SAMPLE, Item
+from asyncmr.protocols import Pair
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from asyncmr.job import Reduction
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.nans import holds_nan, unify_nans
+from asyncmr.protocols import Reduction
 
 Table = Any
 

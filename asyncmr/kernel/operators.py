@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol
 
-from asyncmr.job import Aggregator, Combiner, Fold, Reducer, Step
+from asyncmr.job import Combiner, Fold, Reducer, Step
 from asyncmr.kernel.failures import check_pairs, name_of
+from asyncmr.protocols import Aggregator
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from array import array
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
-from asyncmr.job import Encoder, Pair, Reduction
 from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_block, encode_pairs
 from asyncmr.kernel.failures import check_keys, check_pairs
 from asyncmr.kernel.footprint import estimate_bytes
 from asyncmr.kernel.layout import Layout
+from asyncmr.protocols import Encoder, Pair, Reduction
 
 Item = tuple[tuple[Any, ...], bytes]
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
-from asyncmr.job import Columns as Run
-from asyncmr.job import Pair
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.failures import check_pairs
+from asyncmr.protocols import Columns as Run
+from asyncmr.protocols import Pair
 
 _value_of = itemgetter(1)
 

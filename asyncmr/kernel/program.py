@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from asyncmr.batches import batch_kind
-from asyncmr.job import Decoder, Encoder, Mapper, Pair, Reduction
+from asyncmr.job import Mapper
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.bounds import Bounds
@@ -30,6 +30,7 @@ from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, 
 from asyncmr.kernel.passing import joined
 from asyncmr.kernel.ranges import RangeLayout
 from asyncmr.kernel.sampling import KeySample, Thinned
+from asyncmr.protocols import Decoder, Encoder, Pair, Reduction
 
 Facts = dict[str, Any]
 Task = Generator[Item, None, Facts]

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 from typing import Any
 
-from asyncmr.job import Reduction
 from asyncmr.kernel.blocks import Slice, block_views, cut_blocks, decode_block, keys_in
 from asyncmr.kernel.bounds import Bounds
 from asyncmr.kernel.buckets import SortedFeed, shares_of
@@ -23,6 +22,7 @@ from asyncmr.kernel.merging import Merge
 from asyncmr.kernel.ordering import check_order, comparing, divided, in_order_of_keys
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.sorted_runs import SortedLayout
+from asyncmr.protocols import Reduction
 
 # What is sorted at once: as Python objects, short keys take ten times their encoded bytes.
 SORTED_BYTES = 8 << 20

@@ -1,17 +1,18 @@
 """What a step's combiner and reducer, its fold, or its aggregator compile to, and a shuffle without any of them.
 
-Each of the four is a `Reduction` (see `asyncmr.job`) in a file of its own, with one tight loop and no work per
+Each of the four is a `Reduction` (see `asyncmr.protocols`) in a file of its own, with one tight loop and no work per
 record beside it. One that verifies goes around any of them.
 """
 
 from __future__ import annotations
 
 from asyncmr.aggregators import Count
-from asyncmr.job import Reduction, Step
+from asyncmr.job import Step
 from asyncmr.kernel.aggregating import AggregateReduction
 from asyncmr.kernel.folding import FoldReduction
 from asyncmr.kernel.grouping import GroupReduction
 from asyncmr.kernel.passing import PassingReduction
+from asyncmr.protocols import Reduction
 
 
 def reduction_of(step: Step, verify: float = 0.0) -> Reduction | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from asyncmr.job import Decoder, Pair, RecordBatch
 from asyncmr.kernel.blocks import encode_pairs
 from asyncmr.kernel.failures import check_pairs
 from asyncmr.kernel.footprint import estimate_bytes
 from asyncmr.kernel.outlets import ColumnBatch, Item
+from asyncmr.protocols import Decoder, Pair, RecordBatch
 
 # As many keys of one sample tell where to cut thousands of partitions; a mapper may make any number of pairs.
 MOST_KEYS = 4096

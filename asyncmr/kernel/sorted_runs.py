@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from asyncmr.job import Reduction
 from asyncmr.kernel.blocks import Slice, cut_blocks
 from asyncmr.kernel.layout import Feed, Stretch, Table, partials_of
 from asyncmr.kernel.merging import Merge
@@ -24,6 +23,7 @@ from asyncmr.kernel.ordering import (
     order_of_keys,
 )
 from asyncmr.kernel.partitioning import Partitioning
+from asyncmr.protocols import Reduction
 
 
 class SortedLayout:

@@ -6,8 +6,8 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
-from asyncmr.job import Pair, Reduction
 from asyncmr.kernel.blocks import Slice
+from asyncmr.protocols import Pair, Reduction
 
 Table = dict[Any, Any]
 

@@ -18,7 +18,6 @@ from itertools import chain, compress, count, islice
 from typing import Any
 
 from asyncmr.errors import KeyTypeError
-from asyncmr.job import Columns, Pair, Reduction
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.counterexamples import Kept
 from asyncmr.kernel.examining import Examiner
@@ -27,6 +26,7 @@ from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.operators import AggregateOperator, Operator, Partial
 from asyncmr.kernel.tables import Table, stream_merged
 from asyncmr.kernel.watching import CANDIDATES, MOST_KEYS, MOST_VALUES, Watched, all_kept
+from asyncmr.protocols import Columns, Pair, Reduction
 
 # Not the one that divides keys into partitions: there should be chosen ones in each of these.
 _CHOOSER = KeyHasher(0x766572696679)

@@ -23,7 +23,6 @@ from anyio import CancelScope
 
 from asyncmr.actors import TaskScope
 from asyncmr.errors import AsyncMRError, TaskTimeout, WorkerDied, WorkerError
-from asyncmr.job import Split
 from asyncmr.kernel.guarding import Guard
 from asyncmr.pipeline.blame import LineNumber, blamed
 from asyncmr.pipeline.feeding import Feed, Feeding
@@ -32,6 +31,7 @@ from asyncmr.pipeline.stragglers import Stragglers
 from asyncmr.pipeline.suspects import Suspects
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.pipeline.trails import Trail
+from asyncmr.protocols import Split
 from asyncmr.workers import (
     Account,
     Pool,

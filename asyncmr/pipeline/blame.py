@@ -18,7 +18,7 @@ from asyncmr.errors import (
     RemoteTraceback,
     UserCodeError,
 )
-from asyncmr.job import Split
+from asyncmr.protocols import Split
 from asyncmr.workers import RemoteError
 
 _ROLES: dict[str, type[UserCodeError]] = {

@@ -9,7 +9,6 @@ from typing import TypeVar
 from anyio import CancelScope
 
 from asyncmr.actors import TaskScope
-from asyncmr.job import Piece, Sink
 from asyncmr.pipeline.attempts import Attempts, Done, Task
 from asyncmr.pipeline.feeding import Feeding, piecewise, sharewise
 from asyncmr.pipeline.keeping import Keeping
@@ -18,6 +17,7 @@ from asyncmr.pipeline.limits import Limits
 from asyncmr.pipeline.made import Made
 from asyncmr.pipeline.messages import Run
 from asyncmr.pipeline.skipping import Skipping
+from asyncmr.protocols import Piece, Sink
 from asyncmr.storage.runs import BlockStore
 
 T = TypeVar("T")

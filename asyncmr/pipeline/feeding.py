@@ -12,11 +12,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from itertools import islice, pairwise
 from typing import Protocol
 
-from asyncmr.job import Buffer as SourceBuffer
-from asyncmr.job import Split
 from asyncmr.kernel.buckets import describe_shares
 from asyncmr.kernel.merging import describe_round
 from asyncmr.pipeline.messages import Piece, Run
+from asyncmr.protocols import Buffer as SourceBuffer
+from asyncmr.protocols import Split
 from asyncmr.storage.runs import BlockStore
 from asyncmr.workers import Buffer, Segment, Segments
 

@@ -13,10 +13,11 @@ from hashlib import blake2b
 from importlib import import_module
 
 from asyncmr.errors import UsageError
-from asyncmr.job import Fingerprinted, Job, Sink, Source
+from asyncmr.job import Job
 from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.pipeline.description import digest
 from asyncmr.pipeline.limits import Limits
+from asyncmr.protocols import Fingerprinted, Sink, Source
 from asyncmr.storage.compression import Codec
 
 _ROLES = ("mapper", "combiner", "reducer", "fold", "aggregator", "partitioner")

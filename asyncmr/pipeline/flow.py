@@ -21,7 +21,7 @@ from functools import partial
 from asyncmr.actors import Crew, open_channel
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import UsageError
-from asyncmr.job import Job, PartWriter, Sampled, Sink, Source, SourceInfo, Split, Step
+from asyncmr.job import Job, Step
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.layout import Layout
 from asyncmr.kernel.partitioning import Partitioning
@@ -45,6 +45,7 @@ from asyncmr.pipeline.shuffler import Shuffler
 from asyncmr.pipeline.sink import SinkActor
 from asyncmr.pipeline.skipping import Skipping
 from asyncmr.pipeline.source import SourceActor
+from asyncmr.protocols import PartWriter, Sampled, Sink, Source, SourceInfo, Split
 from asyncmr.storage.epochs import EpochLog
 from asyncmr.workers import Account
 

@@ -19,7 +19,7 @@ from asyncmr.batches import batch_kind
 from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.connectors.journaled_parts import JournaledParts
 from asyncmr.errors import OutputError, SkipLimitError
-from asyncmr.job import Job, Sink, Source, SourceInfo, Step
+from asyncmr.job import Job, Step
 from asyncmr.kernel.batching import mapper_for
 from asyncmr.kernel.passing import passed
 from asyncmr.pipeline.fingerprint import fingerprint
@@ -30,6 +30,7 @@ from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.resuming import begun, ended
 from asyncmr.pipeline.skipping import Skipping
 from asyncmr.pipeline.stored import StoredParts
+from asyncmr.protocols import Sink, Source, SourceInfo
 from asyncmr.report import Report
 from asyncmr.storage.durable_log import DurableLog
 from asyncmr.storage.epochs import EpochLog

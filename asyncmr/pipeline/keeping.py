@@ -15,10 +15,10 @@ from xxhash import xxh3_64_intdigest
 
 from asyncmr.connectors.streamed import StoredPart
 from asyncmr.errors import CorruptRunError, ResumeError
-from asyncmr.job import PartWriter, Sink, Split
 from asyncmr.pipeline.attempts import Done, Tries
 from asyncmr.pipeline.made import Made
 from asyncmr.pipeline.stored import StoredParts
+from asyncmr.protocols import PartWriter, Sink, Split
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.durable_log import DurableLog
 from asyncmr.storage.durable_store import DurableStore, packed, unpacked

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from asyncmr.errors import MemoryBudgetError
-from asyncmr.job import SourceInfo
+from asyncmr.protocols import SourceInfo
 
 MIB = 1 << 20
 

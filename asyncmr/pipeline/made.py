@@ -5,9 +5,9 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
-from asyncmr.job import PartWriter, Sink
 from asyncmr.pipeline.attempts import Item
 from asyncmr.pipeline.messages import Pieces
+from asyncmr.protocols import PartWriter, Sink
 from asyncmr.storage.block import Block
 from asyncmr.storage.runs import BlockStore
 from asyncmr.workers import Received

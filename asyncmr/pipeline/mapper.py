@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from asyncmr.actors import Actor
-from asyncmr.job import Split
 from asyncmr.pipeline.attempts import Done, Task, Tries
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.feeding import split_buffer, whole
 from asyncmr.pipeline.ledger import figures
 from asyncmr.pipeline.made import Made, merged_counts
 from asyncmr.pipeline.messages import HANDLE, Mapped, Part
+from asyncmr.protocols import Split
 
 
 class SplitMapper:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-from asyncmr.job import PartWriter
+from asyncmr.protocols import PartWriter
 from asyncmr.storage.block import Block
 
 # How much room a message takes in a channel; its bytes are the block store's business.

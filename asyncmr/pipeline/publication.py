@@ -7,7 +7,7 @@ from functools import partial
 from anyio import CancelScope
 
 from asyncmr.connectors.dead_letters import DeadLetters
-from asyncmr.job import Sink
+from asyncmr.protocols import Sink
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.journal import Journal
 

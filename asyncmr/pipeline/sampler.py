@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from asyncmr.actors import TaskScope
-from asyncmr.job import Sample
 from asyncmr.pipeline.attempts import Done, Task
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.feeding import split_buffer, whole
 from asyncmr.pipeline.made import Made
+from asyncmr.protocols import Sample
 
 # The number of the task that chooses the bounds, beside the samples, whose numbers count up from 0.
 _BOUNDS = -1

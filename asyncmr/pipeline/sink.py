@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from asyncmr.actors import Actor
-from asyncmr.job import PartWriter, Sink
 from asyncmr.pipeline.messages import Part
+from asyncmr.protocols import PartWriter, Sink
 
 
 class SinkActor(Actor[Part, None]):

@@ -16,13 +16,13 @@ from typing import Any
 from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.connectors.text import LineNumbers
 from asyncmr.errors import RemoteTraceback, SkipLimitError
-from asyncmr.job import Piece
 from asyncmr.kernel.failures import EXCERPT
 from asyncmr.kernel.leftout import Entry
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.suspects import Suspects
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.pipeline.trails import Trail, Trails
+from asyncmr.protocols import Piece
 from asyncmr.report import LISTED, Skipped
 from asyncmr.storage.block import Block
 from asyncmr.storage.disk import Disk

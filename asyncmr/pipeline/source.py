@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 
 from asyncmr.actors import Actor
-from asyncmr.job import Buffers, Source, Split
 from asyncmr.pipeline.messages import HANDLE
+from asyncmr.protocols import Buffers, Source, Split
 
 
 class SourceActor(Actor[None, Split]):

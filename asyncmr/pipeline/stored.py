@@ -7,9 +7,9 @@ from typing import Any
 
 from asyncmr.connectors.sampling import evenly, sample_bytes
 from asyncmr.connectors.streamed import StoredPart
-from asyncmr.job import Buffers, Sample, SourceInfo, Split
 from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
+from asyncmr.protocols import Buffers, Sample, SourceInfo, Split
 from asyncmr.storage.block import Block
 from asyncmr.storage.runs import BlockStore
 

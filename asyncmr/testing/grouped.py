@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncmr.batches import batch_kind
 from asyncmr.counters import counting
-from asyncmr.job import Job, Pair, Step
+from asyncmr.job import Job, Step
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import encode_pairs
 from asyncmr.kernel.counterexamples import Kept
@@ -17,6 +17,7 @@ from asyncmr.kernel.failures import check_keys, check_pairs
 from asyncmr.kernel.mapping import Mapping
 from asyncmr.kernel.operators import AggregateOperator, GroupOperator, Operator, Partial, operator_of
 from asyncmr.kernel.outlets import ColumnBatch, Item
+from asyncmr.protocols import Pair
 from asyncmr.testing.generated import Group
 
 

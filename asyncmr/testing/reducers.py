@@ -8,13 +8,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from asyncmr.errors import CombinerError, MapperError, OperatorError, ReducerError, UsageError, UserCodeError
-from asyncmr.job import Aggregator, Combiner, Fold, Job, Reducer, Step
+from asyncmr.job import Combiner, Fold, Job, Reducer, Step
 from asyncmr.kernel.counterexamples import Counterexample, Kept
 from asyncmr.kernel.examining import Examiner
 from asyncmr.kernel.failures import UserFailure, excerpt
 from asyncmr.kernel.likeness import TOLERANCE
 from asyncmr.kernel.operators import Operator, operator_of
 from asyncmr.kernel.passing import passed
+from asyncmr.protocols import Aggregator
 from asyncmr.testing.generated import MOST_VALUES, Group, generated, sublists
 from asyncmr.testing.grouped import grouped, result_of
 

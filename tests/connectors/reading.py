@@ -3,7 +3,7 @@
 from contextlib import aclosing
 from typing import NamedTuple
 
-from asyncmr.job import Piece
+from asyncmr.protocols import Piece
 from asyncmr.storage.disk import Disk
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import asyncmr
 from asyncmr import Job
 from asyncmr.batches import batch_kind
-from asyncmr.job import Pair
+from asyncmr.protocols import Pair
 from tests.family import JOBS, letters, listed, sizes, total, tuples
 from tests.oracle import mapped, reduced
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import asyncmr
 from asyncmr import Engine
 from asyncmr.connectors.part_files import STAGING
-from asyncmr.job import Pair
+from asyncmr.protocols import Pair
 from asyncmr.storage.folder import sweep
 from tests.simulation.faults import Faults, Weather
 from tests.simulation.jobs import Case

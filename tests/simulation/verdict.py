@@ -14,9 +14,9 @@ from asyncmr import Engine, Progress, Report
 from asyncmr.connectors.part_files import STAGING, SUCCESS, PartFile, PartFiles
 from asyncmr.connectors.text import TextFiles
 from asyncmr.errors import OutputError
-from asyncmr.job import Pair, Sink
 from asyncmr.kernel.formats import TextFormat
 from asyncmr.pipeline.messages import Part
+from asyncmr.protocols import Pair, Sink
 from tests.simulation.excuses import excused
 from tests.simulation.faults import Faults
 from tests.simulation.plan import Plan, Running
