@@ -8,7 +8,6 @@ happened to be ready: partial results group the same way in every run of the job
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
 from itertools import groupby
 
@@ -83,7 +82,7 @@ class Combiner(Actor[Mapped, Pieces]):
             for share, runs in shares:
                 for run in runs:
                     for block, number in run.pieces:
-                        piece = Pieces(run.rank, block, array("I", [share]), array("I", [number]))
+                        piece = Pieces(run.rank, block, (share,), (number,))
                         await self.emit(piece, HANDLE)
             return
         title = f"partition {partition} of splits {split} and following"

@@ -225,7 +225,7 @@ class StepFlow:
             missing = [index for index in range(self._partitions) if index not in done]
 
             async def one(index: int) -> None:
-                part = await self._reducer.reduce(Partition(index, (shelf.take(index),)))
+                part = await self._reducer.reduce(Partition(index, shelf.take, (index,)))
                 await self._accept(part.index, part.writer)
 
             if stored:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
+from operator import eq
 from typing import Any
 
 from asyncmr.pipeline.attempts import Item
@@ -56,7 +58,7 @@ class Made:
     def stored(self, task: int) -> tuple[Pieces, ...]:
         """The pieces of runs; `task` is the first half of their rank."""
         return tuple(
-            Pieces((task, flush), block, shares, array("I", range(len(shares))))
+            Pieces((task, flush), block, _compact(shares), range(len(shares)))
             for flush, block, shares in self.runs
         )
 
@@ -87,6 +89,12 @@ def _numbers(data: bytes) -> array[int]:
     numbers = array("I")
     numbers.frombytes(data)
     return numbers
+
+
+def _compact(numbers: array[int]) -> Sequence[int]:
+    """As a range, if they are one: most runs have something for each share."""
+    whole = range(numbers[0], numbers[-1] + 1) if numbers else range(0)
+    return whole if len(whole) == len(numbers) and all(map(eq, whole, numbers)) else numbers
 
 
 def merged_counts(*counts: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:

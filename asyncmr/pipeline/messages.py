@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asyncmr.protocols import PartWriter
@@ -17,7 +17,7 @@ Piece = tuple[Block, int]
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Pieces of runs, stored as one block. A large job has a million pieces: they are arrays.
+    """Pieces of runs, stored as one block. A large job has a million pieces: they are arrays, or ranges.
 
     `rank` orders runs as their input: the number of the split, then of the flush. `shares`: which share, of all
     partitions' shares, each piece belongs to, ascending; `numbers`: which piece of the block it is.
@@ -25,8 +25,8 @@ class Pieces:
 
     rank: tuple[int, int]
     block: Block
-    shares: array[int]
-    numbers: array[int]
+    shares: Sequence[int]
+    numbers: Sequence[int]
 
     @property
     def size(self) -> int:
@@ -58,10 +58,19 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """All runs of one partition: those of each of its shares, in the order of their rank."""
+    """All runs of one partition. A large job has thousands: they are looked up by whoever reduces them.
+
+    `take`: gives the runs of a share, in the order of their rank; `numbers`: those of its shares.
+    """
 
     index: int
-    shares: tuple[tuple[Run, ...], ...]
+    take: Callable[[int], tuple[Run, ...]]
+    numbers: Sequence[int]
+
+    def shares(self) -> list[tuple[int, tuple[Run, ...]]]:
+        """The runs of each of its shares, numbered from 0, that has any."""
+        found = enumerate(map(self.take, self.numbers))
+        return [(number, runs) for number, runs in found if runs]
 
 
 @dataclass(frozen=True, slots=True)

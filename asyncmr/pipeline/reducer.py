@@ -43,7 +43,7 @@ class Reducer(Actor[Partition, Part]):
         if context.following is not None:
             context.ledger.begin(context.following)
         context.ledger.advance(self._stage, 0, self._partitions, "partitions")
-        shares = [(number, runs) for number, runs in enumerate(partition.shares) if runs]
+        shares = partition.shares()
         whole = all(sum(run.size for run in runs) <= context.limits.whole for _, runs in shares)
         task = Task(self._stage, f"partition {index}", "reduce", (index, context.sorts or not whole))
         if not shares:

@@ -34,4 +34,4 @@ class Shuffler(Actor[Pieces, Partition]):
         large = _LARGE * sum(self._sizes) / self._partitions
         for index in sorted(range(self._partitions), key=lambda index: -max(self._sizes[index], large)):
             numbers = range(index * self._shares, (index + 1) * self._shares)
-            await self.emit(Partition(index, tuple(map(shelf.take, numbers))), HANDLE)
+            await self.emit(Partition(index, shelf.take, numbers), HANDLE)

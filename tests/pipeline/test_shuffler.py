@@ -30,6 +30,6 @@ async def test_partitions_come_in_order_but_much_larger_ones_first(sizes, order)
         runs_out.close()
         async for partition in partitions_in:
             found.append(partition.index)
-            assert sum(run.size for runs in partition.shares for run in runs) == sizes[partition.index]
+            assert sum(run.size for _, runs in partition.shares() for run in runs) == sizes[partition.index]
         partitions_in.close()
     assert found == order
