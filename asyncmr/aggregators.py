@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +12,8 @@ class Sum:
 
     Job(mapper=words, aggregator=Sum())
     """
+
+    keeps_type: ClassVar[Literal[True]] = True
 
     def zero(self) -> Any:
         return 0
@@ -36,7 +38,7 @@ class Count:
     def zero(self) -> int:
         return 0
 
-    def add(self, acc: int, value: Any) -> int:
+    def add(self, acc: int, value: object) -> int:
         return acc + 1
 
     def merge(self, left: int, right: int) -> int:

@@ -16,6 +16,7 @@ from asyncmr.job import Job
 from asyncmr.protocols import Source
 from asyncmr.report import ProgressCallback, Report
 from asyncmr.result import PairStream, Result
+from asyncmr.typevars import K, V
 
 if TYPE_CHECKING:
     from asyncio import Event
@@ -171,12 +172,12 @@ class Engine:
 
     async def collect(
         self,
-        job: Job,
+        job: Job[K, V],
         source: AnySource,
         *,
         progress: ProgressCallback | None = None,
         dead_letters: Path | None = None,
-    ) -> Result:
+    ) -> Result[K, V]:
         """Runs `job` and returns its pairs, all in memory: `Result`, an iterable with a `report`.
 
         The arguments and errors are those of `run`. For more pairs than memory holds use `stream` or `run`.
@@ -200,12 +201,12 @@ class Engine:
     @asynccontextmanager
     async def stream(
         self,
-        job: Job,
+        job: Job[K, V],
         source: AnySource,
         *,
         progress: ProgressCallback | None = None,
         dead_letters: Path | None = None,
-    ) -> AsyncIterator[PairStream]:
+    ) -> AsyncIterator[PairStream[K, V]]:
         """Runs `job` and gives its pairs as each part of them is finished, in bounded memory.
 
             async with engine.stream(job, source) as pairs:
@@ -221,7 +222,7 @@ class Engine:
         async with self._backend.store() as store, TaskScope() as scope:
             sink = Streamed(store)
             done = Event()
-            stream = PairStream(_columns(sink, done))
+            stream: PairStream[K, V] = PairStream(_columns(sink, done))
 
             async def job_runs() -> None:
                 stream._report = await self._backend.execute(
@@ -286,20 +287,24 @@ async def run(job: Job, source: AnySource, output: Path, **arguments: Any) -> Re
         return await opened.run(job, source, output, **mine)
 
 
-async def collect(job: Job, source: AnySource, **arguments: Any) -> Result:
+async def collect(job: Job[K, V], source: AnySource, **arguments: Any) -> Result[K, V]:
     """`Engine.collect` on an engine of its own; takes the arguments of both."""
     mine, engine = _divide(arguments, "progress", "dead_letters")
     async with Engine(**engine) as opened:
         return await opened.collect(job, source, **mine)
 
 
-def stream(job: Job, source: AnySource, **arguments: Any) -> AbstractAsyncContextManager[PairStream]:
+def stream(
+    job: Job[K, V], source: AnySource, **arguments: Any
+) -> AbstractAsyncContextManager[PairStream[K, V]]:
     """`Engine.stream` on an engine of its own; takes the arguments of both."""
     return _stream(job, source, arguments)
 
 
 @asynccontextmanager
-async def _stream(job: Job, source: AnySource, arguments: dict[str, Any]) -> AsyncIterator[PairStream]:
+async def _stream(
+    job: Job[K, V], source: AnySource, arguments: dict[str, Any]
+) -> AsyncIterator[PairStream[K, V]]:
     mine, engine = _divide(arguments, "progress", "dead_letters")
     async with Engine(**engine) as opened, opened.stream(job, source, **mine) as pairs:
         yield pairs

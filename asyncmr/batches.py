@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from asyncmr.errors import UsageError
 from asyncmr.sizes import parse_size
+from asyncmr.typevars import K, P, V
+
+if TYPE_CHECKING:
+    from asyncmr.functions import BatchDecorator, BatchMapper, Table
 
 BatchForm = Literal["records", "bytes", "arrow"]
 BatchFunction = Callable[..., Any]
@@ -31,7 +35,17 @@ class BatchKind:
 
 
 @overload
-def batch(function: BatchFunction, /) -> BatchFunction: ...
+def batch(function: Callable[P, Mapping[K, V]], /) -> BatchMapper[P, Mapping[K, V], K, V]: ...
+@overload
+def batch(
+    function: Callable[P, tuple[Sequence[K], Sequence[V]]], /
+) -> BatchMapper[P, tuple[Sequence[K], Sequence[V]], K, V]: ...
+@overload
+def batch(
+    function: Callable[P, tuple[Sequence[K], None]], /
+) -> BatchMapper[P, tuple[Sequence[K], None], K, None]: ...
+@overload
+def batch(function: Callable[P, tuple[Any, Any] | Table], /) -> BatchMapper[P, Any, Any, Any]: ...
 @overload
 def batch(
     form: BatchForm = "records",
@@ -40,7 +54,7 @@ def batch(
     size: int | str = DEFAULT_SIZE,
     otherwise: BatchFunction | None = None,
     memory: int | str = 0,
-) -> Callable[[BatchFunction], BatchFunction]: ...
+) -> BatchDecorator: ...
 def batch(
     form: Any = "records",
     /,

@@ -6,19 +6,28 @@ A `Job` describes; it does nothing. Its chain of `Step`s is what engines run.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, Unpack, overload
 
 from asyncmr.errors import UsageError
-from asyncmr.protocols import Aggregator, Pair
+from asyncmr.functions import Combiner, Fold, Mapper, Partitioner, Reducer
+from asyncmr.protocols import Aggregator
+from asyncmr.typevars import K2, V2, K, K_co, V, V_co
 
-Mapper = Callable[[Any, Any], Iterable[Pair]]
-Combiner = Callable[[Any, Iterator[Any]], Iterable[Pair]]
-Reducer = Callable[[Any, Iterator[Any]], Iterable[Pair]]
-Fold = Callable[[Any, Any], Any]
-Partitioner = Callable[[Any, int], int]
+if TYPE_CHECKING:
+    from asyncmr.functions import AnyMapper, AnyReducer
+    from asyncmr.protocols import TypeKeeping
+
+    class JobOptions(TypedDict, total=False):
+        """The arguments of a `Job` that say nothing of the types of its pairs."""
+
+        partitions: int | None
+        partitioner: Partitioner | None
+        sort: bool | Literal["total"]
+        commutative: bool
+        name: str
+
 
 MAX_PARTITIONS = 65_536
 
@@ -56,7 +65,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Job(Generic[K_co, V_co]):
     """A MapReduce job: what to do with each record, and with the values of each key.
 
         Job(mapper=words, combiner=total, reducer=total)
@@ -87,6 +96,8 @@ class Job:
     change what they are given. An engine takes a job as it is when it first runs it: globals of a script or
     variables of a closure that change later are seen by a new Job.
 
+    To type checkers `Job[K, V]` gives pairs of `K` and `V`, as the annotations of its functions say.
+
     Raises:
         UsageError: when the combination of arguments has no meaning.
     """
@@ -102,6 +113,46 @@ class Job:
     commutative: bool = False
     name: str = ""
     before: Job | None = None
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(self: Job[K, V], *, mapper: AnyMapper[K, V], **options: Unpack[JobOptions]) -> None: ...
+        @overload
+        def __init__(
+            self: Job[K2, V2],
+            *,
+            mapper: AnyMapper[K, V],
+            combiner: Combiner[K, V] | None = None,
+            reducer: AnyReducer[K, V, K2, V2] | None,
+            **options: Unpack[JobOptions],
+        ) -> None: ...
+        @overload
+        def __init__(
+            # "or None" also lets pyright see that a fold of two 1s need not be 1.
+            self: Job[K, V],
+            *,
+            mapper: AnyMapper[K, V],
+            fold: Fold[V] | None,
+            **options: Unpack[JobOptions],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Job[K, V],
+            *,
+            mapper: AnyMapper[K, V],
+            aggregator: TypeKeeping,
+            **options: Unpack[JobOptions],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Job[K, V2],
+            *,
+            mapper: AnyMapper[K, V],
+            aggregator: Aggregator[V, V2] | None,
+            **options: Unpack[JobOptions],
+        ) -> None: ...
+        def __init__(self, **arguments: Any) -> None: ...
 
     def __post_init__(self) -> None:
         self._check_functions()
@@ -147,13 +198,26 @@ class Job:
                     "event loop: pass a plain function or generator"
                 )
 
-    def then(self, following: Job) -> Job:
+    def then(self, following: Job[K, V]) -> Job[K, V]:
         """A job of both: the pairs that this one gives are what the mapper of `following` gets."""
         if not isinstance(following, Job):
             raise UsageError(f"then() takes a Job, not {type(following).__name__}")
         before = self if following.before is None else self.then(following.before)
         return replace(following, before=before)
 
+    @overload
+    def replace(self, **changes: Unpack[JobOptions]) -> Job[K_co, V_co]: ...
+    @overload
+    def replace(
+        self,
+        *,
+        mapper: Mapper = ...,
+        combiner: Combiner | None = ...,
+        reducer: Reducer | None = ...,
+        fold: Fold | None = ...,
+        aggregator: Aggregator | None = ...,
+        **changes: Unpack[JobOptions],
+    ) -> Job: ...
     def replace(self, **changes: Any) -> Job:
         """A copy of this job with some arguments changed; of a chain, those of the last step."""
         return replace(self, **changes)

@@ -9,30 +9,39 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+
+from asyncmr.typevars import R_co, V_contra
 
 Pair = tuple[Any, Any]
 
 
 @runtime_checkable
-class Aggregator(Protocol):
+class Aggregator(Protocol[V_contra, R_co]):
     """A monoid with an entrance and an exit: how values of one key become one result.
 
     `merge` must be associative, with `zero()` as its identity, and `add(acc, value)` must equal
     `merge(acc, add(zero(), value))`. Both may change `acc` in place and must return it.
+    `Aggregator[V, R]` makes results of type `R` of values of type `V`.
     """
 
     def zero(self) -> Any:
         """A fresh accumulator that has seen nothing."""
 
-    def add(self, acc: Any, value: Any) -> Any:
+    def add(self, acc: Any, value: V_contra, /) -> Any:
         """The accumulator after one more value."""
 
-    def merge(self, left: Any, right: Any) -> Any:
+    def merge(self, left: Any, right: Any, /) -> Any:
         """One accumulator for what both have seen, `left` first in input order."""
 
-    def finish(self, acc: Any) -> Any:
+    def finish(self, acc: Any, /) -> R_co:
         """The result that the key gets."""
+
+
+class TypeKeeping(Aggregator, Protocol):
+    """An aggregator whose results have the type of the values, whatever that is, such as `Sum`."""
+
+    keeps_type: ClassVar[Literal[True]]
 
 
 class Buffer(Protocol):
@@ -110,17 +119,17 @@ class RecordBatch(NamedTuple):
 class Decoder(Protocol):
     """Turns the bytes of a split into records; runs in the workers, so it is pure and can be pickled."""
 
-    def decode(self, data: memoryview, start: int, stop: int, size: int) -> Iterator[RecordBatch]:
+    def decode(self, data: memoryview, start: int, stop: int, size: int, /) -> Iterator[RecordBatch]:
         """The records in `data[start:stop]`, about `size` bytes of them at a time, but at least one.
 
         `start` and `stop` are positions as `advance` gives them. Where one piece ends and the next begins
         depends on the data from `start` on alone.
         """
 
-    def end(self, data: memoryview) -> int:
+    def end(self, data: memoryview, /) -> int:
         """The position behind the last record."""
 
-    def advance(self, data: memoryview, start: int, records: int) -> int:
+    def advance(self, data: memoryview, start: int, records: int, /) -> int:
         """The position `records` records behind the position `start`, or the end."""
 
 
@@ -128,7 +137,7 @@ class Decoder(Protocol):
 class TextDecoder(Decoder, Protocol):
     """A decoder of text, whose lines can also be had as they are. Its positions are byte offsets."""
 
-    def blocks(self, data: memoryview, start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
+    def blocks(self, data: memoryview, start: int, stop: int, size: int, /) -> Iterator[tuple[int, int]]:
         """Where the pieces that `decode` makes of the same arguments begin and end."""
 
 
@@ -140,21 +149,21 @@ class Source(Protocol):
     def decoder(self) -> Decoder:
         """What turns a split into records."""
 
-    async def prepare(self, disk: Any) -> SourceInfo:
+    async def prepare(self, disk: Any, /) -> SourceInfo:
         """Looks at the input, once, before it is read. `disk` does file I/O off the event loop.
 
         Raises:
             InputError: when there is no such input.
         """
 
-    def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
+    def splits(self, buffers: Buffers, /) -> AsyncGenerator[Split, None]:
         """The input, in order: an async generator, which is closed when the job ends early."""
 
 
 class PartWriter(Protocol):
     """One attempt at one part of the output; nothing of it is visible before the sink's `commit`."""
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes, /) -> None:
         """Appends to the part."""
 
     async def close(self) -> None:
@@ -167,7 +176,7 @@ class PartWriter(Protocol):
 class Encoder(Protocol):
     """Turns pairs into the bytes of an output; runs in the workers, so it is pure and can be pickled."""
 
-    def encode(self, keys: list[Any], values: list[Any]) -> bytes:
+    def encode(self, keys: list[Any], values: list[Any], /) -> bytes:
         """The bytes of these pairs. Those of two calls, concatenated, are the bytes of all the pairs."""
 
 
@@ -178,17 +187,17 @@ class Sink(Protocol):
     def encoder(self) -> Encoder:
         """What turns pairs into bytes."""
 
-    async def open(self, disk: Any) -> None:
+    async def open(self, disk: Any, /) -> None:
         """Makes ready, once, before the job starts.
 
         Raises:
             OutputError: when the output cannot be written there.
         """
 
-    async def part(self, index: int, attempt: int) -> PartWriter:
+    async def part(self, index: int, attempt: int, /) -> PartWriter:
         """A writer for one attempt at the part `index`."""
 
-    async def accept(self, index: int, writer: Any) -> None:
+    async def accept(self, index: int, writer: Any, /) -> None:
         """This closed writer is the part `index`: called once for each part, in any order."""
 
     async def commit(self) -> None:
@@ -215,7 +224,7 @@ class Sample(NamedTuple):
 class Sampled(Protocol):
     """A source of which a few records can be seen before all are read; a job with `sort="total"` asks for them."""
 
-    def samples(self, buffers: Buffers) -> AsyncGenerator[Sample, None]:
+    def samples(self, buffers: Buffers, /) -> AsyncGenerator[Sample, None]:
         """Records from all over the prepared input, as many for each byte of it, as an async generator.
 
         Which they are depends on the input alone. They are about 1/64 of it, but some megabytes at most, in some

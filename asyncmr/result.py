@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from itertools import chain
-from typing import Any
+from typing import Generic
 
 from asyncmr.errors import ClosedError
-from asyncmr.protocols import Pair
 from asyncmr.report import Report
+from asyncmr.typevars import K_co, V_co
 
 
-class Result:
+class Result(Generic[K_co, V_co]):
     """The pairs of a finished job, in order; iterate it as often as you like.
 
     `report` says what the job did. `dict(result)` makes a dictionary of pairs whose keys are unique.
@@ -19,11 +19,11 @@ class Result:
 
     __slots__ = ("_columns", "report")
 
-    def __init__(self, columns: list[tuple[list[Any], list[Any]]], report: Report) -> None:
+    def __init__(self, columns: list[tuple[list[K_co], list[V_co]]], report: Report) -> None:
         self._columns = columns
         self.report = report
 
-    def __iter__(self) -> Iterator[Pair]:
+    def __iter__(self) -> Iterator[tuple[K_co, V_co]]:
         return chain.from_iterable(zip(keys, values, strict=True) for keys, values in self._columns)
 
     def __len__(self) -> int:
@@ -33,20 +33,20 @@ class Result:
         return f"<Result of {self.report.job!r}: {len(self):,} pairs>"
 
 
-class PairStream:
+class PairStream(Generic[K_co, V_co]):
     """The pairs of a job while it runs: `async for key, value in pairs`, once.
 
     `columns()` gives the same pairs as lists, which is several times faster. `report` is there when the last pair
     has been read.
     """
 
-    def __init__(self, columns: AsyncGenerator[tuple[list[Any], list[Any]], None]) -> None:
+    def __init__(self, columns: AsyncGenerator[tuple[list[K_co], list[V_co]], None]) -> None:
         self._columns = columns
         # Held, because a generator that a reader's `break` lets go of is closed by the loop, at some time.
         self._pairs = self._each()
         self._report: Report | None = None
 
-    def __aiter__(self) -> AsyncIterator[Pair]:
+    def __aiter__(self) -> AsyncIterator[tuple[K_co, V_co]]:
         return self._pairs
 
     async def aclose(self) -> None:
@@ -54,12 +54,12 @@ class PairStream:
         await self._pairs.aclose()
         await self._columns.aclose()
 
-    async def _each(self) -> AsyncGenerator[Pair, None]:
+    async def _each(self) -> AsyncGenerator[tuple[K_co, V_co], None]:
         async for keys, values in self._columns:
             for pair in zip(keys, values, strict=True):
                 yield pair
 
-    def columns(self) -> AsyncIterator[tuple[list[Any], list[Any]]]:
+    def columns(self) -> AsyncIterator[tuple[list[K_co], list[V_co]]]:
         """The pairs as `(keys, values)`, some thousand at a time."""
         return self._columns
 

@@ -85,11 +85,11 @@ def test_a_function_has_one_form():
 
 def test_what_cannot_be_marked_is_refused():
     with pytest.raises(UsageError, match="function of your own"):
-        batch(sorted)
+        batch(sorted)  # type: ignore[arg-type]
 
 
 def test_an_asynchronous_one_is_refused_as_any_mapper_is():
-    @batch
+    @batch  # type: ignore[arg-type]
     async def later(_keys, values):
         return values, None
 

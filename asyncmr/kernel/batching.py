@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from asyncmr.batches import BatchKind, batch_kind
 from asyncmr.errors import UsageError
-from asyncmr.job import Mapper
+from asyncmr.functions import Mapper
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.failures import UserFailure, name_of
 from asyncmr.kernel.mapping import SplitWork

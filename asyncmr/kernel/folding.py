@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from asyncmr.job import Fold
+from asyncmr.functions import Fold
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.failures import fail_in_table, fail_on_key
 from asyncmr.kernel.tables import Table, stream_merged

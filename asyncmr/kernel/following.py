@@ -9,7 +9,7 @@ import operator
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice, starmap
 
-from asyncmr.job import Mapper
+from asyncmr.functions import Mapper
 from asyncmr.kernel.failures import UserFailure, check_pairs, excerpt, name_of, stopped_early
 from asyncmr.kernel.guarding import Guarding
 from asyncmr.kernel.mapping import BATCH

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from asyncmr.job import Combiner, Reducer
+from asyncmr.functions import Combiner, Reducer
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.failures import (
     UserFailure,

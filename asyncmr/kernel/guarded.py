@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
-from asyncmr.job import Mapper
+from asyncmr.functions import Mapper
 from asyncmr.kernel.batching import Batching, Input
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.failures import UserFailure, check_keys

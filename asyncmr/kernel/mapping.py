@@ -16,7 +16,7 @@ from itertools import chain, islice, repeat
 from time import perf_counter
 from typing import Any
 
-from asyncmr.job import Mapper
+from asyncmr.functions import Mapper
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.failures import UserFailure, check_pairs, excerpt, name_of, stopped_early
 from asyncmr.kernel.outlets import Item, Outlet

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol
 
-from asyncmr.job import Combiner, Fold, Reducer, Step
+from asyncmr.functions import Combiner, Fold, Reducer
+from asyncmr.job import Step
 from asyncmr.kernel.failures import check_pairs, name_of
 from asyncmr.protocols import Aggregator
 

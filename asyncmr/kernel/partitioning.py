@@ -12,7 +12,7 @@ import operator
 from itertools import repeat
 from typing import Any
 
-from asyncmr.job import Partitioner
+from asyncmr.functions import Partitioner
 from asyncmr.kernel.failures import UserFailure, excerpt, name_of, stopped_early
 from asyncmr.kernel.hashing import KeyHasher
 

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from asyncmr.batches import batch_kind
-from asyncmr.job import Mapper
+from asyncmr.functions import Mapper
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.bounds import Bounds

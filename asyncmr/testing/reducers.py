@@ -8,7 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from asyncmr.errors import CombinerError, MapperError, OperatorError, ReducerError, UsageError, UserCodeError
-from asyncmr.job import Combiner, Fold, Job, Reducer, Step
+from asyncmr.functions import Combiner, Fold, Reducer
+from asyncmr.job import Job, Step
 from asyncmr.kernel.counterexamples import Counterexample, Kept
 from asyncmr.kernel.examining import Examiner
 from asyncmr.kernel.failures import UserFailure, excerpt
@@ -68,13 +69,8 @@ def check_reducer(
     if any(function is not None for function in (combiner, reducer, fold, aggregator)):
         if job is not None:
             raise UsageError("check_reducer takes a job or its functions, not both")
-        job = Job(
-            mapper=passed,
-            combiner=combiner,
-            reducer=reducer,
-            fold=fold,
-            aggregator=aggregator,
-            name="checked",
+        job = Job(mapper=passed, name="checked").replace(
+            combiner=combiner, reducer=reducer, fold=fold, aggregator=aggregator
         )
     if job is None:
         raise UsageError("check_reducer takes a job, or one of reducer=, fold= and aggregator=")

@@ -119,9 +119,12 @@ async def test_the_error_gives_both_files_of_a_batch_of_two(tmp_path):
 
 
 async def test_the_error_gives_the_records_of_the_batch(engine):
+    def pairs(keys, values):
+        return [("a", 1)]
+
     with pytest.raises(MapperError) as caught:
         await engine.collect(
-            Job(mapper=batch(lambda keys, values: [("a", 1)]), fold=max),
+            Job(mapper=batch(pairs), fold=max),
             asyncmr.records(range(7), records_per_task=7),
         )
     assert (caught.value.record, caught.value.last_record) == (0, 6)

@@ -1,16 +1,18 @@
-"""Uses of the public face, checked by mypy in strict mode; never run."""
+"""Uses of the public face, checked by mypy in strict mode and by pyright; never run."""
 
 from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, assert_type
 
 from hypothesis import strategies as st
 
 import asyncmr
-from asyncmr import Engine, Job
+from asyncmr import Engine, Job, PairStream, Result
+from asyncmr.protocols import Buffers, Decoder, Encoder, PartWriter, SourceInfo, Split
 from asyncmr.report import Progress, Report
 from asyncmr.testing import check_reducer
 
@@ -19,6 +21,22 @@ def words(_key: None, line: str) -> Iterator[tuple[str, int]]:
     for word in line.split():
         asyncmr.counter("words", "all").increment()
         yield word, 1
+
+
+def by_count(word: str, count: float) -> list[tuple[float, str]]:
+    return [(count, word)]
+
+
+async def fetched(_key: object, url: str) -> list[tuple[str, bytes]]:
+    return [(url, b"")]
+
+
+async def streamed(_key: object, url: str) -> AsyncIterator[tuple[str, bytes]]:
+    yield url, b""
+
+
+def untyped(key, record):  # type: ignore[no-untyped-def]  # pyright: ignore
+    yield record["user"], record["age"]  # pyright: ignore
 
 
 @asyncmr.batch
@@ -31,29 +49,70 @@ def split(_keys: None, block: bytes) -> tuple[list[bytes], None]:
     return block.split(), None
 
 
+@asyncmr.batch(size=1_000_000)
+def lengths(_keys: None, lines: list[str]) -> tuple[list[str], list[int]]:
+    return lines, list(map(len, lines))
+
+
 def total(word: str, counts: Iterator[int]) -> Iterator[tuple[str, int]]:
     yield word, sum(counts)
 
 
-def show(progress: Progress) -> None:
-    for stage in progress.stages:
-        name: str = stage.name
-        done: int = stage.done
-        whole: int | None = stage.total
-        print(progress.job, name, done, whole, stage.unit)
+def mean(word: str, counts: Iterable[int]) -> Iterator[tuple[str, float]]:
+    values = list(counts)
+    yield word, sum(values) / len(values)
 
 
-classic: Job = Job(mapper=words, combiner=total, reducer=total, partitions=4, sort=True, name="words")
-folded: Job = Job(mapper=words, fold=operator.add)
-summed: Job = Job(mapper=words, aggregator=asyncmr.Sum())
-in_batches: Job = Job(mapper=counted, fold=operator.add).then(Job(mapper=asyncmr.batch(split)))
-in_order: Job = Job(mapper=words, sort="total")
-unordered: Job = Job(mapper=words, fold=operator.add, commutative=True)
-only_mapped: Job = Job(mapper=lambda key, line: [(key, line)])
-chained: Job = classic.then(folded).replace(partitions=2)
+class Mean:
+    """A mean, as an aggregator that names its own types."""
+
+    def zero(self) -> tuple[float, int]:
+        return 0.0, 0
+
+    def add(self, acc: tuple[float, int], value: float) -> tuple[float, int]:
+        return acc[0] + value, acc[1] + 1
+
+    def merge(self, left: tuple[float, int], right: tuple[float, int]) -> tuple[float, int]:
+        return left[0] + right[0], left[1] + right[1]
+
+    def finish(self, acc: tuple[float, int]) -> float:
+        return acc[0] / acc[1]
+
+
+# What a job gives follows from its functions.
+only_mapped = assert_type(Job(mapper=words), Job[str, int])
+classic = assert_type(Job(mapper=words, combiner=total, reducer=mean), Job[str, float])
+summed = assert_type(Job(mapper=words, aggregator=asyncmr.Sum()), Job[str, int])
+sizes = assert_type(Job(mapper=lengths, aggregator=asyncmr.Count(), sort=True), Job[str, int])
+means = assert_type(Job(mapper=words, aggregator=Mean()), Job[str, float])
+longest = assert_type(Job(mapper=words, fold=max, commutative=True), Job[str, int])
+in_batches = assert_type(Job(mapper=counted, fold=max), Job[str, int])
+pages = assert_type(Job(mapper=fetched), Job[str, bytes])
+more_pages = assert_type(Job(mapper=streamed, partitions=4), Job[str, bytes])
+either = assert_type(Job(mapper={"books": words, "papers": words}, reducer=total), Job[str, int])
+chained = assert_type(classic.then(Job(mapper=by_count)), Job[float, str])
+renamed = assert_type(classic.replace(name="means", partitions=2), Job[str, float])
+other = assert_type(classic.replace(fold=max, reducer=None), Job[Any, Any])
+
+# Jobs of lambdas, and of functions without annotations, give anything.
+folded: Job[str, int] = Job(mapper=words, fold=operator.add, name="words", sort="total")
+anything: Job = Job(mapper=lambda key, line: [(line.strip(), 1)], fold=lambda a, b: a + b)
+looked_up: Job = Job(mapper=lambda _, user: [(user["city"], 1)], aggregator=asyncmr.Sum())
+listed: Job = Job(
+    mapper=lambda _, line: ((w, 1) for w in line.split()), reducer=lambda k, vs: [(k, list(vs))]
+)
+free: Job = Job(mapper=untyped, reducer=total).then(Job(mapper=split))  # pyright: ignore
+
+
+def reused(job: Job[str, float]) -> Job[str, float]:
+    return job.replace(name="again")
+
+
+reused(summed)  # ints will do where floats are read
 
 
 def in_a_test() -> None:
+    assert_type(counted(None, ["to be"])["to"], int)  # a batch function can still be called
     check_reducer(classic, [1, 2, 3])
     check_reducer(chained, records=["to be", "or not to be"])
     check_reducer(fold=operator.add, examples={"a": [1.0, 2.0], "b": []}, commutative=True, tolerance=1e-9)
@@ -61,21 +120,24 @@ def in_a_test() -> None:
 
 
 async def at_once() -> None:
-    result = await asyncmr.collect(classic, "books/*.txt")
-    pairs: list[tuple[Any, Any]] = list(result)
-    print(len(result), pairs, result.report.as_dict())
+    result = await asyncmr.collect(classic, "books/*.txt", workers=2)
+    assert_type(result, Result[str, float])
+    assert_type(list(result), list[tuple[str, float]])
+    assert_type(dict(result), dict[str, float])
+    assert_type(len(result), int)
+    assert_type(result.report.as_dict(), dict[str, Any])
 
-    report: Report = await asyncmr.run(classic, ["a.txt", "b.txt"], "out/")
-    figures: dict[str, Any] = report.as_dict()
-    print(figures, report.seconds, report.counters["words"]["all"])
+    report = assert_type(await asyncmr.run(classic, ["a.txt", "b.txt"], "out/"), Report)
+    assert_type(report.counters["words"]["all"], int)
 
     async with asyncmr.stream(classic, "books/") as stream:
-        async for word, count in stream:
-            print(word, count)
-    print(stream.report)
+        assert_type(stream, PairStream[str, float])
+        async for word, mean in stream:
+            assert_type((word, mean), tuple[str, float])
+        assert_type(stream.report, Report)
 
 
-async def shared() -> None:
+async def on_an_engine(source: asyncmr.Source, show: asyncmr.report.ProgressCallback) -> None:
     async with Engine(
         workers=4,
         memory="512 MiB",
@@ -87,24 +149,64 @@ async def shared() -> None:
         spill_dir="/var/tmp",
         spill_compression="zstd",
     ) as engine:
-        result = await engine.collect(classic, "books/*.txt", progress=show)
-        report = await engine.run(folded, "books/*.txt", "out/", progress=show, dead_letters="bad.jsonl")
+        counts = dict(await engine.collect(summed, "books/*.txt", progress=show))
+        assert_type(counts, dict[str, int])
+        assert_type(dict(await engine.collect(free, asyncmr.records([{}]))), dict[Any, Any])
+        report = await engine.run(folded, source, "out/", progress=show, dead_letters="bad.jsonl")
         for skipped in report.skipped:
-            where: tuple[str, str | None, int | None] = (skipped.stage, skipped.path, skipped.line)
-            print(where, skipped.record or skipped.key, skipped.error, skipped.message)
+            assert_type((skipped.stage, skipped.path, skipped.line), tuple[str, str | None, int | None])
         async with engine.stream(chained, "books/*.txt", progress=show) as stream:
-            async for pair in stream:
-                print(pair)
-        print(len(result), report, stream.report)
+            async for keys, values in stream.columns():
+                assert_type((keys, values), tuple[list[float], list[str]])
+
+
+def show(progress: Progress) -> None:
+    for stage in progress.stages:
+        assert_type((stage.name, stage.done, stage.total, stage.unit), tuple[str, int, int | None, str])
 
 
 async def careful() -> None:
     try:
-        await asyncmr.collect(classic, "books/*.txt")
+        await asyncmr.collect(classic, "books/*.txt", progress=show)
     except asyncmr.SkipLimitError as error:
         print(error.skipped, error.limit, error.path)
     except asyncmr.UserCodeError as error:
-        place: tuple[str, str, str | None, int | None] = (error.job, error.stage, error.path, error.line)
-        print(place, error.excerpt)
+        assert_type((error.job, error.stage, error.line), tuple[str, str, int | None])
+        print(error.path, error.excerpt)
     except asyncmr.AsyncMRError as error:
         print(error)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A source of one's own; names of arguments are free."""
+
+    rows: list[bytes]
+    decoder: Decoder
+
+    async def prepare(self, _disk: Any) -> SourceInfo:
+        return SourceInfo(bytes=sum(map(len, self.rows)))
+
+    async def splits(self, _buffers: Buffers) -> AsyncGenerator[Split, None]:
+        for index, row in enumerate(self.rows):
+            yield Split(index, len(row), row)
+
+
+@dataclass
+class Sent:
+    """A sink of one's own."""
+
+    encoder: Encoder
+    writer: PartWriter
+
+    async def open(self, _disk: Any) -> None: ...
+    async def part(self, number: int, _attempt: int) -> PartWriter:
+        return self.writer
+
+    async def accept(self, number: int, writer: PartWriter) -> None: ...
+    async def commit(self) -> None: ...
+    async def abort(self) -> None: ...
+
+
+def plugged(decoder: Decoder, encoder: Encoder, writer: PartWriter) -> tuple[asyncmr.Source, asyncmr.Sink]:
+    return Rows([b"to be\n"], decoder), Sent(encoder, writer)
