@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asyncmr.aggregators import Count, Sum
+    from asyncmr.aggregators import Count, Distinct, Max, Mean, Min, Sum, TopK
     from asyncmr.api import Engine, collect, records, run, stream
     from asyncmr.batches import batch
     from asyncmr.counters import counter
@@ -59,13 +59,17 @@ __all__ = [
     "CombinerError",
     "CorruptRunError",
     "Count",
+    "Distinct",
     "Engine",
     "InputError",
     "Job",
     "KeyTypeError",
     "MainGuardError",
     "MapperError",
+    "Max",
+    "Mean",
     "MemoryBudgetError",
+    "Min",
     "OperatorError",
     "OutputError",
     "PairStream",
@@ -83,6 +87,7 @@ __all__ = [
     "StorageError",
     "Sum",
     "TaskTimeout",
+    "TopK",
     "UsageError",
     "UserCodeError",
     "WorkerDied",
@@ -97,7 +102,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "aggregators": ("Count", "Sum"),
+    "aggregators": ("Count", "Distinct", "Max", "Mean", "Min", "Sum", "TopK"),
     "api": ("Engine", "collect", "records", "run", "stream"),
     "batches": ("batch",),
     "counters": ("counter",),
