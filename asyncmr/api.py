@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from asyncmr.errors import UsageError
 from asyncmr.job import Job
-from asyncmr.protocols import Source
+from asyncmr.protocols import Source, is_source
 from asyncmr.report import ProgressCallback, Report
 from asyncmr.result import PairStream, Result
 from asyncmr.typevars import K, V
@@ -255,7 +255,7 @@ def source_of(source: AnySource) -> Source:
 
     if isinstance(source, str | os.PathLike):
         return TextFiles(source)
-    if isinstance(source, Source):
+    if is_source(source):
         return source
     if isinstance(source, Iterable):
         paths = list(source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from asyncmr.typevars import R_co, V_contra
 
@@ -158,6 +158,11 @@ class Source(Protocol):
 
     def splits(self, buffers: Buffers, /) -> AsyncGenerator[Split, None]:
         """The input, in order: an async generator, which is closed when the job ends early."""
+
+
+def is_source(thing: object) -> TypeGuard[Source]:
+    """`isinstance(thing, Source)`, which before Python 3.12 takes 25 us: a tenth of a small job's time in the host."""
+    return hasattr(thing, "decoder") and hasattr(thing, "prepare") and hasattr(thing, "splits")
 
 
 class PartWriter(Protocol):

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Literal, Self
 
@@ -223,7 +223,7 @@ class LocalEngine:
             journal,
         )
         flow = JobFlow(job, source, sink, resources, letters)
-        async with self._opened(journal), flow.output(), store:
+        async with nullcontext() if journal is None else self._opened(journal), flow.output(), store:
             if progress is None:
                 await flow.run()
             else:
@@ -236,11 +236,8 @@ class LocalEngine:
         return flow.report()
 
     @asynccontextmanager
-    async def _opened(self, journal: Journal | None) -> AsyncIterator[None]:
-        """A job has its journal, if any, to the end."""
-        if journal is None:
-            yield
-            return
+    async def _opened(self, journal: Journal) -> AsyncIterator[None]:
+        """A job has its journal to the end."""
         try:
             # In here, since a cancellation that comes while it opens is raised when it is open.
             await self._disk.run(journal.open)

@@ -84,9 +84,10 @@ class Ledger:
     def report(self, *, bytes_spilled: int) -> Report:
         """What the job did so far."""
         report = Report(self.job, seconds=perf_counter() - self._began, bytes_spilled=bytes_spilled)
+        totals = self._log.totals()
         for stage in self.stages:
             began, ended = self._spans.get(stage, (0.0, 0.0))
-            report.stages[stage] = StageReport(seconds=ended - began, **self._log.facts(stage))
+            report.stages[stage] = StageReport(seconds=ended - began, **totals.get(stage, {}))
         for (group, name), count in sorted(self._log.counters().items()):
             report.counters.setdefault(group, {})[name] = count
         return report

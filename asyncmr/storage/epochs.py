@@ -11,7 +11,6 @@ awaits, so no reader sees half an epoch. `DurableLog` is the same with a journal
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,20 +74,25 @@ class EpochLog:
 
     def counters(self) -> Counts:
         """The user's counters, summed over every committed epoch of every stage."""
-        totals: Counter[tuple[str, str]] = Counter()
+        totals: Counts = {}
         for tasks in self._stages.values():
             for epoch in tasks.values():
-                if epoch.counts:
-                    totals.update(epoch.counts)
-        return dict(totals)
+                for counter, amount in epoch.counts.items():
+                    totals[counter] = totals.get(counter, 0) + amount
+        return totals
 
     def facts(self, stage: str) -> dict[str, int]:
         """The engine's numbers, summed over the stage's committed epochs."""
-        totals: dict[str, int] = {}
-        for name, tasks in self._stages.items():
+        return self.totals().get(stage, {})
+
+    def totals(self) -> dict[str, dict[str, int]]:
+        """The engine's numbers of each stage, summed over all committed epochs that tell of it."""
+        totals: dict[str, dict[str, int]] = {}
+        for stage, tasks in self._stages.items():
             for epoch in tasks.values():
-                for fact, amount in (epoch.facts if name == stage else epoch.beside.get(stage, {})).items():
-                    totals[fact] = totals.get(fact, 0) + amount
+                _add(totals, stage, epoch.facts)
+                for other, facts in epoch.beside.items():
+                    _add(totals, other, facts)
         return totals
 
     def stages(self) -> list[str]:
@@ -103,3 +107,12 @@ class EpochLog:
     def forget(self, stage: str, task: int) -> None:
         """Takes a committed epoch back."""
         self._stages.get(stage, {}).pop(task, None)
+
+
+def _add(totals: dict[str, dict[str, int]], stage: str, facts: Mapping[str, int]) -> None:
+    total = totals.get(stage)
+    if total is None:
+        totals[stage] = dict(facts)
+        return
+    for fact, amount in facts.items():
+        total[fact] = total.get(fact, 0) + amount
