@@ -92,18 +92,21 @@ class StepFlow:
         limits = resources.limits
         in_order = step.sort is True
         self._shares = 1 if in_order or self._small else limits.shares(info.bytes, self._partitions)
-        partitioning = Partitioning(
-            self._partitions, shares=self._shares, partitioner=step.partitioner, hasher=resources.hasher
-        )
         buckets = limits.buckets(info.bytes, self._partitions * self._shares)
-        layout: Layout = BucketLayout(partitioning, buckets, bucket_bytes=limits.bucket)
-        if in_order:
-            layout = SortedLayout(partitioning, by_key=True)
-        elif step.total_order:
-            # Columns take a fraction of the room of a table of the same pairs.
-            layout = RangeLayout(
-                self._partitions, self._shares, resources.hasher, sorted_bytes=4 * limits.bucket
+
+        def layout() -> Layout:
+            if step.total_order:
+                # Columns take a fraction of the room of a table of the same pairs.
+                return RangeLayout(
+                    self._partitions, self._shares, resources.hasher, sorted_bytes=4 * limits.bucket
+                )
+            partitioning = Partitioning(
+                self._partitions, shares=self._shares, partitioner=step.partitioner, hasher=resources.hasher
             )
+            if in_order:
+                return SortedLayout(partitioning, by_key=True)
+            return BucketLayout(partitioning, buckets, bucket_bytes=limits.bucket)
+
         then = None if following is None else (following[0].mapper, f"{following[1]}map")
         program = resources.programs.of(
             around.job,
@@ -113,7 +116,7 @@ class StepFlow:
                 decoder=source.decoder,
                 encoder=sink.encoder,
                 reduction=reduction,
-                layout=None if reduction is None else layout,
+                layout=None if reduction is None else layout(),
                 following=then,
                 table_bytes=limits.table,
             ),
