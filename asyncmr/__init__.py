@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncmr.aggregators import Count, Distinct, Max, Mean, Min, Sum, TopK
     from asyncmr.api import Engine, collect, records, run, stream
+    from asyncmr.asynchronous import Values
     from asyncmr.batches import batch
     from asyncmr.counters import counter
     from asyncmr.errors import (
@@ -90,6 +91,7 @@ __all__ = [
     "TopK",
     "UsageError",
     "UserCodeError",
+    "Values",
     "WorkerDied",
     "WorkerError",
     "batch",
@@ -104,6 +106,7 @@ __all__ = [
 _MODULES = {
     "aggregators": ("Count", "Distinct", "Max", "Mean", "Min", "Sum", "TopK"),
     "api": ("Engine", "collect", "records", "run", "stream"),
+    "asynchronous": ("Values",),
     "batches": ("batch",),
     "counters": ("counter",),
     "job": ("Job",),

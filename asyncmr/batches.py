@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
+from asyncmr.asynchronous import refuse_async
 from asyncmr.errors import UsageError
 from asyncmr.sizes import parse_size
 from asyncmr.typevars import K, P, V
@@ -118,6 +119,7 @@ def batch_kind(function: object) -> BatchKind | None:
 
 
 def _marked(function: BatchFunction, kind: BatchKind) -> BatchFunction:
+    refuse_async("batch", function)
     if getattr(function, _MARK, kind) != kind:
         raise UsageError(
             f"{function!r} is a batch function already, and not one like this; write a second function"

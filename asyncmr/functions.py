@@ -19,6 +19,7 @@ Fold = Callable[[V, V], V]
 Partitioner = Callable[[Any, int], int]
 
 if TYPE_CHECKING:
+    from asyncmr.asynchronous import Values
 
     class BatchMapper(Generic[P, R_co, K_co, V_co]):
         """What `asyncmr.batch` makes of a function: at run time that function itself, marked."""
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
     AsyncMapper = Callable[[Any, Any], Awaitable[Iterable[tuple[K, V]]] | AsyncIterable[tuple[K, V]]]
-    AsyncReducer = Callable[
-        [K, Iterator[V]], Awaitable[Iterable[tuple[K2, V2]]] | AsyncIterable[tuple[K2, V2]]
-    ]
+    AsyncReducer = Callable[[K, Values[V]], Awaitable[Iterable[tuple[K2, V2]]] | AsyncIterable[tuple[K2, V2]]]
     AnyReducer = Reducer[K, V, K2, V2] | AsyncReducer[K, V, K2, V2]
     OneMapper = Mapper[K, V] | AsyncMapper[K, V] | BatchMapper[..., Any, K, V]
     AnyMapper = OneMapper[K, V] | Mapping[str, OneMapper[K, V]]

@@ -5,11 +5,11 @@ A `Job` describes; it does nothing. Its chain of `Step`s is what engines run.
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, Unpack, overload
 
+from asyncmr.asynchronous import DEFAULT_CONCURRENCY, is_async, refuse_async
 from asyncmr.errors import UsageError
 from asyncmr.functions import Combiner, Fold, Mapper, Partitioner, Reducer
 from asyncmr.protocols import Aggregator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         partitioner: Partitioner | None
         sort: bool | Literal["total"]
         commutative: bool
+        concurrency: int | None
         name: str
 
 
@@ -34,7 +35,7 @@ MAX_PARTITIONS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One map, and the shuffle and reduce behind it, if any."""
+    """One map, and the shuffle and reduce behind it, if any. Its mapper and its reducer may be async."""
 
     name: str
     mapper: Mapper
@@ -46,6 +47,7 @@ class Step:
     partitioner: Partitioner | None
     sort: bool | Literal["total"]
     commutative: bool
+    concurrency: int = DEFAULT_CONCURRENCY
 
     @property
     def reduces(self) -> bool:
@@ -86,6 +88,12 @@ class Job(Generic[K_co, V_co]):
     `commutative`: that the order of a key's values does not matter to what reduces them, which `Engine(verify=...)` and
     `asyncmr.testing.check_reducer` then check as well. The values come in input order all the same.
     `name`: what reports and errors call the job.
+    `concurrency`: how many calls of an async mapper or reducer may be under way at a time; by default 32.
+
+    A mapper or reducer may be an `async def` that returns an iterable of pairs, or an async generator, for work that
+    waits for a network. It runs on the event loop of the caller, many calls at a time; its pairs keep the order of the
+    input. Its `values` are `asyncmr.Values`, for `async for`. A call that raises, or takes longer than
+    `Engine(task_timeout=...)`, is tried again up to `retries` times, so it must not mind to run more than once.
 
     With `partitions`, `partitioner` or `sort`, and nothing that reduces, all pairs of the mapper pass, those of
     equal keys in input order. For `sort="total"` the keys are divided into ranges by a look at a sample of the
@@ -111,6 +119,7 @@ class Job(Generic[K_co, V_co]):
     partitioner: Partitioner | None = None
     sort: bool | Literal["total"] = False
     commutative: bool = False
+    concurrency: int | None = None
     name: str = ""
     before: Job | None = None
 
@@ -191,11 +200,17 @@ class Job(Generic[K_co, V_co]):
                 continue
             if not callable(function):
                 raise UsageError(f"{role}={function!r} cannot be called; pass a function")
-            called = function if inspect.isroutine(function) else type(function).__call__
-            if inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+            if role not in ("mapper", "reducer"):
+                refuse_async(role, function)
+        for method in ("zero", "add", "merge", "finish"):
+            refuse_async(f"aggregator.{method}", getattr(self.aggregator, method, None))
+        if self.concurrency is not None:
+            if self.concurrency < 1:
+                raise UsageError(f"concurrency={self.concurrency} lets no call run; give at least 1")
+            if not is_async(self.mapper) and not is_async(self.reducer):
                 raise UsageError(
-                    f"{role}={function!r} is asynchronous; it would run in a worker process, which has no "
-                    "event loop: pass a plain function or generator"
+                    f"concurrency={self.concurrency} is said of async functions, and this Job has none; plain ones "
+                    "run on as many workers as the Engine has"
                 )
 
     def then(self, following: Job[K, V]) -> Job[K, V]:
@@ -242,6 +257,7 @@ class Job(Generic[K_co, V_co]):
             partitioner=self.partitioner,
             sort=self.sort,
             commutative=self.commutative,
+            concurrency=self.concurrency or DEFAULT_CONCURRENCY,
         )
         return (*earlier, step)
 

@@ -5,7 +5,7 @@ from functools import partial
 import cloudpickle
 import pytest
 
-from asyncmr import Job, UsageError, batch
+from asyncmr import UsageError, batch
 from asyncmr.batches import DEFAULT_SIZE, BatchKind, batch_kind
 
 
@@ -88,10 +88,9 @@ def test_what_cannot_be_marked_is_refused():
         batch(sorted)  # type: ignore[arg-type]
 
 
-def test_an_asynchronous_one_is_refused_as_any_mapper_is():
-    @batch  # type: ignore[arg-type]
+def test_an_asynchronous_one_is_refused():
     async def later(_keys, values):
         return values, None
 
     with pytest.raises(UsageError, match="asynchronous"):
-        Job(mapper=later)
+        batch(later)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any
 from asyncmr.kernel.blocks import encode_pairs
 
 _NUMBERS: frozenset[type] = frozenset({int, float, bool})  # their texts need no escape
+_SLICE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,12 @@ class PairFormat:
 
     def encode(self, keys: list[Any], values: list[Any]) -> bytes:
         return encode_pairs(keys, values)
+
+
+@dataclass(frozen=True, slots=True)
+class SlicedPairs:
+    """The same in blocks of few pairs, for an event loop that decodes them one at a time."""
+
+    def encode(self, keys: list[Any], values: list[Any]) -> bytes:
+        starts = range(0, len(keys), _SLICE)
+        return b"".join(encode_pairs(keys[at : at + _SLICE], values[at : at + _SLICE]) for at in starts)

@@ -11,6 +11,7 @@ from asyncmr.job import Step
 from asyncmr.kernel.aggregating import AggregateReduction
 from asyncmr.kernel.folding import FoldReduction
 from asyncmr.kernel.grouping import GroupReduction
+from asyncmr.kernel.groups import grouped
 from asyncmr.kernel.passing import PassingReduction
 from asyncmr.protocols import Reduction
 
@@ -18,8 +19,8 @@ from asyncmr.protocols import Reduction
 def reduction_of(step: Step, verify: float = 0.0) -> Reduction | None:
     """The reduction of a step; None if the step only maps. `verify`: the share of the keys that it is checked on."""
     reduction = _plain_reduction_of(step)
-    # Counting needs no check.
-    if reduction is None or not verify or type(step.aggregator) is Count:
+    # Counting needs no check, and what is only grouped has its reducer elsewhere.
+    if reduction is None or not verify or type(step.aggregator) is Count or step.reducer is grouped:
         return reduction
     # Imported by those who verify only.
     from asyncmr.kernel.operators import operator_of

@@ -55,10 +55,10 @@ async def blamed(
     if "following" in facts:
         stage = facts["following"]
     elif "stage" in facts:
-        stage = stage.removesuffix("map") + facts["stage"]
+        stage = stage[: stage.rfind(".") + 1] + facts["stage"]
     message = facts.get("message") or f"{stage} task failed with {error.type_name}"
-    first = await _place(facts.get("position"), split, line_number)
-    last = await _place(facts.get("last"), split, line_number)
+    first = await place_of(facts.get("position"), split, line_number)
+    last = await place_of(facts.get("last"), split, line_number)
     where = _where(first, last)
     excerpt = facts.get("excerpt")
     lines = [f"job {job!r}, stage {stage!r}: {message}"]
@@ -96,7 +96,9 @@ async def blamed(
     return raised if kind is OperatorError else _with_traceback(raised, error)
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
+    """A line of a file, or which record of its split it is; nothing of all that where nobody knows."""
+
     path: str | None = None
     line: int | None = None
     record: int | None = None
@@ -107,9 +109,9 @@ class _Place(NamedTuple):
         return self.path if self.line is None else f"{self.path}, line {self.line}"
 
 
-def _where(first: _Place, last: _Place) -> str:
+def _where(first: Place, last: Place) -> str:
     """Where a record is, or a batch of them, from its first to its last."""
-    if last in (first, _Place()):
+    if last in (first, Place()):
         return str(first)
     if last.path != first.path:
         return f"{first} to {last}"
@@ -118,16 +120,17 @@ def _where(first: _Place, last: _Place) -> str:
     return f"{first.path}, lines {first.line} to {last.line}" if first.line and last.line else first.path
 
 
-async def _place(position: int | None, split: Split | None, line_number: LineNumber) -> _Place:
+async def place_of(position: int | None, split: Split | None, line_number: LineNumber) -> Place:
+    """Where the record at a position of a split came from."""
     if position is None or split is None:
-        return _Place()
+        return Place()
     for piece in reversed(split.pieces):
         if piece.start <= position:
             line: int | None = None
             with suppress(InputError):  # the file went away meanwhile: that is not what the user should hear
                 line = await line_number(piece.path, piece.offset + position - piece.start)
-            return _Place(piece.path, line)
-    return _Place(record=position)
+            return Place(piece.path, line)
+    return Place(record=position)
 
 
 def _with_traceback(raised: AsyncMRError, error: RemoteError) -> AsyncMRError:

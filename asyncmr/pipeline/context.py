@@ -23,43 +23,33 @@ from asyncmr.storage.runs import BlockStore
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class StepContext:
-    """One step of one job. `prefix` sets its stages apart in the report of a chain; `sorts`: its runs are sorted;
-    `shares`: how many each of its partitions has; `bounds`: where those of a total order begin;
-    `following`: the stage of a next step whose mapper runs on the results of the reducers; `keeping`: what keeps the
-    work of its tasks, if the job can be resumed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskContext:
+    """Where that goes which the tasks of a step make, and how they commit. `prefix` sets its stages apart in the report
+    of a chain, where those that map and reduce are called `maps` and `reduces`; `following`: the stage of a next step
+    whose mapper runs on the results of the reducers; `keeping`: what keeps the work of its tasks, if the job can be
+    resumed.
     """
 
-    attempts: Attempts
     store: BlockStore
     sink: Sink
     ledger: Ledger
     skipping: Skipping
-    limits: Limits
     prefix: str
-    sorts: bool
-    shares: int
-    bounds: bytes = b""
+    maps: str = "map"
+    reduces: str = "reduce"
     following: str | None = None
     keeping: Keeping | None = None
 
     @property
-    def workers(self) -> int:
-        """How many tasks can run at once."""
-        return self.attempts.pool.workers
+    def map_stage(self) -> str:
+        """The name of the stage that maps."""
+        return f"{self.prefix}{self.maps}"
 
-    async def spread(self, name: str, items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
-        """Does `work` on each of the items, in order, on as many at a time as there are workers."""
-        waiting = iter(items)
-
-        async def lane() -> None:
-            for item in waiting:
-                await work(item)
-
-        async with TaskScope() as scope:
-            for number in range(self.workers):
-                scope.spawn(lane, name=f"{name}[{number}]")
+    @property
+    def reduce_stage(self) -> str:
+        """The name of the stage that reduces."""
+        return f"{self.prefix}{self.reduces}"
 
     def made(self, attempt: int) -> Made:
         """What one attempt of a task makes."""
@@ -73,8 +63,8 @@ class StepContext:
         """
         skipped: dict[str, int] = done.facts.get("skipped", {})
         stages = {
-            "mapper": f"{self.prefix}map",
-            "reducer": f"{self.prefix}reduce",
+            "mapper": self.map_stage,
+            "reducer": self.reduce_stage,
             "following": self.following,
         }
         for role, number_skipped in skipped.items():
@@ -114,6 +104,36 @@ class StepContext:
             beside=beside,
             **facts,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext(TaskContext):
+    """The same for a step whose tasks run in workers. `sorts`: its runs are sorted; `shares`: how many each of its
+    partitions has; `bounds`: where those of a total order begin.
+    """
+
+    attempts: Attempts
+    limits: Limits
+    sorts: bool
+    shares: int
+    bounds: bytes = b""
+
+    @property
+    def workers(self) -> int:
+        """How many tasks can run at once."""
+        return self.attempts.pool.workers
+
+    async def spread(self, name: str, items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+        """Does `work` on each of the items, in order, on as many at a time as there are workers."""
+        waiting = iter(items)
+
+        async def lane() -> None:
+            for item in waiting:
+                await work(item)
+
+        async with TaskScope() as scope:
+            for number in range(self.workers):
+                scope.spawn(lane, name=f"{name}[{number}]")
 
     def free(self, runs: Iterable[Run]) -> None:
         """These runs are not needed any more."""

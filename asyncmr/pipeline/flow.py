@@ -21,7 +21,7 @@ from functools import partial
 from asyncmr.actors import Crew, open_channel
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import UsageError
-from asyncmr.job import Job, Step
+from asyncmr.job import Job
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.layout import Layout
 from asyncmr.kernel.partitioning import Partitioning
@@ -35,6 +35,7 @@ from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.feeding import PrivateBuffers
 from asyncmr.pipeline.keeping import keeping
 from asyncmr.pipeline.ledger import Ledger
+from asyncmr.pipeline.legs import Leg
 from asyncmr.pipeline.mapper import Mapper, OnlyMapper, SplitMapper
 from asyncmr.pipeline.messages import Mapped, Part, Partition, Pieces
 from asyncmr.pipeline.reducer import Reducer
@@ -67,18 +68,18 @@ class Surroundings:
 
 
 class StepFlow:
-    """One step: its program, its stages, and which way its data goes."""
+    """One leg of a job that runs in workers: its program, its stages, and which way its data goes."""
 
     def __init__(
         self,
         around: Surroundings,
-        step: Step,
-        prefix: str,
+        leg: Leg,
         source: Source,
         sink: Sink,
         info: SourceInfo,
-        following: tuple[Step, str] | None = None,
+        following: Leg | None = None,
     ) -> None:
+        step, prefix = leg.step, leg.prefix
         resources = around.resources
         self._resources = resources
         self._source = source
@@ -107,7 +108,7 @@ class StepFlow:
                 return SortedLayout(partitioning, by_key=True)
             return BucketLayout(partitioning, buckets, bucket_bytes=limits.bucket)
 
-        then = None if following is None else (following[0].mapper, f"{following[1]}map")
+        then = None if following is None else (following.step.mapper, f"{following.prefix}map")
         program = resources.programs.of(
             around.job,
             (prefix, source.decoder, sink.encoder, self._partitions, self._shares, buckets),
@@ -131,13 +132,15 @@ class StepFlow:
             line_number=partial(line_number, resources.disk),
         )
         self._context = StepContext(
-            attempts,
-            resources.store,
-            sink,
-            around.ledger,
-            around.skipping,
-            limits,
-            prefix,
+            attempts=attempts,
+            store=resources.store,
+            sink=sink,
+            ledger=around.ledger,
+            skipping=around.skipping,
+            limits=limits,
+            prefix=prefix,
+            maps=leg.maps,
+            reduces=leg.reduces,
             sorts=in_order,
             shares=self._shares,
             following=None if then is None else then[1],
@@ -232,7 +235,7 @@ class StepFlow:
                 await self._accept(part.index, part.writer)
 
             if stored:
-                await self._context.spread(f"{self._prefix}reduce", missing, one)
+                await self._context.spread(self._context.reduce_stage, missing, one)
             else:  # nothing is left for a worker to do
                 for index in missing:
                     await one(index)

@@ -21,10 +21,13 @@ from asyncmr.connectors.journaled_parts import JournaledParts
 from asyncmr.errors import OutputError, SkipLimitError
 from asyncmr.job import Job, Step
 from asyncmr.kernel.batching import mapper_for
+from asyncmr.kernel.formats import SlicedPairs
 from asyncmr.kernel.passing import passed
+from asyncmr.pipeline.awaiting import AwaitingFlow
 from asyncmr.pipeline.fingerprint import fingerprint
 from asyncmr.pipeline.flow import StepFlow, Surroundings
 from asyncmr.pipeline.ledger import Ledger
+from asyncmr.pipeline.legs import Leg, legs_of
 from asyncmr.pipeline.publication import Publication
 from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.resuming import begun, ended
@@ -136,22 +139,22 @@ class JobFlow:
         source, info = self._source, self._info
         if not self._resources.limits.is_small(info):
             await self._set_aside(steps)
-        prefixes = [f"{number}." if len(steps) > 1 else "" for number in range(1, len(steps) + 1)]
-        left = list(zip(steps, prefixes, strict=True))
+        left = legs_of(steps)
         while left:
-            step, prefix = left.pop(0)
+            leg = left.pop(0)
             following = None
             small = self._resources.limits.is_small(info)
             # A step that only maps runs on the results of the reducers before it, in their workers; but after
             # a small step, whose one worker would then do all of it, however long it takes.
-            if left and step.shuffles and not small and _maps_pairs(left[0][0]):
+            if left and leg.step.shuffles and not leg.awaits and not small and left[0].maps_pairs:
                 following = left.pop(0)
-            sink: Any = StoredParts(self._resources.store, self._resources.limits.split)
-            if not left:
-                sink = self._sink
-            if step.total_order and not info.sampled and not small:
-                source, info = await self._stored(source, info, step, prefix)
-            await StepFlow(self._surroundings, step, prefix, source, sink, info, following).run()
+            sink: Any = self._parts_for(left[0]) if left else self._sink
+            if leg.awaits is not None:
+                await AwaitingFlow(self._surroundings, leg, source, sink, info).run()
+            else:
+                if leg.step.total_order and not info.sampled and not small:
+                    source, info = await self._stored(source, info, leg)
+                await StepFlow(self._surroundings, leg, source, sink, info, following).run()
             await self._skipping.check_share()
             if left:
                 source, info = sink, await sink.prepare(self._resources.disk)
@@ -181,16 +184,15 @@ class JobFlow:
         if size := max((kind.memory for kind in kinds), default=0):
             await self._resources.memory.reserve(size * self._resources.pool.workers)
 
-    async def _stored(
-        self, source: Source, info: SourceInfo, step: Step, prefix: str
-    ) -> tuple[StoredParts, SourceInfo]:
+    async def _stored(self, source: Source, info: SourceInfo, leg: Leg) -> tuple[StoredParts, SourceInfo]:
         """The records of a source that cannot be sampled, as they are."""
-        stored = StoredParts(self._resources.store, self._resources.limits.split)
-        (storing,) = Job(mapper=passed, name=step.name).steps
-        await StepFlow(self._surroundings, storing, f"{prefix}store.", source, stored, info).run()
+        stored = self._parts_for(leg)
+        (storing,) = Job(mapper=passed, name=leg.step.name).steps
+        before = Leg(storing, f"{leg.prefix}store.")
+        await StepFlow(self._surroundings, before, source, stored, info).run()
         return stored, await stored.prepare(self._resources.disk)
 
-
-def _maps_pairs(step: Step) -> bool:
-    """Whether a step only maps, and one pair at a time."""
-    return not step.shuffles and batch_kind(step.mapper) is None
+    def _parts_for(self, leg: Leg) -> StoredParts:
+        """Where that waits which a leg begins with; what the event loop decodes is in blocks of few pairs."""
+        encoder = None if leg.awaits is None else SlicedPairs()
+        return StoredParts(self._resources.store, self._resources.limits.split, encoder)

@@ -27,9 +27,9 @@ class SplitMapper:
         self._context = context
         self._attempts = context.attempts
         self._ledger = context.ledger
-        self._stage = f"{context.prefix}map"
+        self._stage = context.map_stage
         self._combine_stage = f"{context.prefix}combine" if combines else None
-        self._reduce_stage = f"{context.prefix}reduce"
+        self._reduce_stage = context.reduce_stage
         self._shuffles = shuffles
         self._total = total
         # One more than there are workers, so that a free worker never waits for the next split.

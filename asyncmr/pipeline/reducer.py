@@ -29,7 +29,7 @@ class Reducer(Actor[Partition, Part]):
         super().__init__("reducer")
         self.concurrency = context.workers + 1
         self._context = context
-        self._stage = f"{context.prefix}reduce"
+        self._stage = context.reduce_stage
         self._merge_stage = f"{context.prefix}merge"
         self._partitions = partitions
 

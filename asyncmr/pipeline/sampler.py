@@ -24,7 +24,7 @@ class Sampler:
         self._context = context
         self._stage = f"{context.prefix}sample"
         # What goes wrong goes wrong in the mapper, and so an error should say.
-        self._blamed = f"{context.prefix}map"
+        self._blamed = context.map_stage
         self._turn = asyncio.Lock()
         self._found: dict[int, Made] = {}
 

@@ -17,7 +17,7 @@ from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.connectors.text import LineNumbers
 from asyncmr.errors import RemoteTraceback, SkipLimitError
 from asyncmr.kernel.failures import EXCERPT
-from asyncmr.kernel.leftout import Entry
+from asyncmr.kernel.leftout import Entry, LeftOut
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.suspects import Suspects
 from asyncmr.pipeline.tolerance import Tolerance
@@ -75,8 +75,16 @@ class Skipping:
 
     def trail(self, suspects: Suspects) -> Trail:
         """What one more attempt at a task is guarded by."""
-        most = self._limit - self._total if isinstance(self._limit, int) else None
-        return self._trails.trail(suspects, self._letter, most)
+        return self._trails.trail(suspects, self._letter, self._most)
+
+    def left_out(self) -> LeftOut:
+        """Where a task that runs on the event loop notes what it leaves out."""
+        return LeftOut(self._letter, self._most)
+
+    @property
+    def _most(self) -> int | None:
+        """How many may still be left out."""
+        return self._limit - self._total if isinstance(self._limit, int) else None
 
     async def keep(
         self,

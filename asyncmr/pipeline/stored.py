@@ -9,7 +9,7 @@ from asyncmr.connectors.sampling import evenly, sample_bytes
 from asyncmr.connectors.streamed import StoredPart
 from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
-from asyncmr.protocols import Buffers, Sample, SourceInfo, Split
+from asyncmr.protocols import Buffers, Encoder, Sample, SourceInfo, Split
 from asyncmr.storage.block import Block
 from asyncmr.storage.runs import BlockStore
 
@@ -20,10 +20,10 @@ _SAMPLED_BLOCKS = 64
 class StoredParts:
     """The sink of a step that has a next one, and that next one's source."""
 
-    encoder = PairFormat()
     decoder = PairBlocks()
 
-    def __init__(self, store: BlockStore, split_bytes: int) -> None:
+    def __init__(self, store: BlockStore, split_bytes: int, encoder: Encoder | None = None) -> None:
+        self.encoder = encoder or PairFormat()
         self._store = store
         self._split_bytes = split_bytes
         self._parts: dict[int, StoredPart] = {}
@@ -62,9 +62,14 @@ class StoredParts:
         for index, some in enumerate(_cut(chosen, self._split_bytes // 4)):
             yield Sample(await self._read(index, some, buffers), every)
 
+    def parts(self) -> Iterator[tuple[int, list[Block]]]:
+        """The parts in order, each with its blocks."""
+        for index, part in sorted(self._parts.items()):
+            yield index, part.blocks
+
     def _blocks(self) -> Iterator[Block]:
-        for _, part in sorted(self._parts.items()):
-            yield from part.blocks
+        for _, blocks in self.parts():
+            yield from blocks
 
     async def _read(self, index: int, blocks: list[Block], buffers: Buffers) -> Split:
         length = sum(map(_size, blocks))

@@ -7,6 +7,7 @@ from itertools import chain
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from asyncmr.asynchronous import is_async
 from asyncmr.errors import CombinerError, MapperError, OperatorError, ReducerError, UsageError, UserCodeError
 from asyncmr.functions import Combiner, Fold, Reducer
 from asyncmr.job import Job, Step
@@ -84,6 +85,12 @@ def check_reducer(
             "of which the steps make their values, or check the jobs one by one"
         )
     with_records = list(records)
+    for step in job.steps:
+        if is_async(step.reducer) or (with_records and is_async(step.mapper)):
+            raise UsageError(
+                f"job {job.title!r} has async functions, and check_reducer calls functions without an event loop; "
+                "check the job with plain functions in their place"
+            )
     if not given and not with_records and strategy is None:
         raise UsageError("check_reducer needs something to try: examples, records= or strategy=")
 

@@ -1,0 +1,128 @@
+"""Portions: the records that an async mapper is called with, cut into tasks, decoded on the event loop.
+
+A portion is what one task of the loop takes: few enough records that little is done again when a job is resumed. Where
+one ends depends on the input alone. What is read waits in memory of its own: the shared buffers belong to the workers,
+and a call may take its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from asyncmr.actors import Actor
+from asyncmr.kernel.footprint import estimate_bytes
+from asyncmr.pipeline.attempts import Done
+from asyncmr.pipeline.calls import Record
+from asyncmr.pipeline.context import TaskContext
+from asyncmr.pipeline.feeding import PrivateBuffers
+from asyncmr.pipeline.made import Made
+from asyncmr.pipeline.messages import HANDLE
+from asyncmr.protocols import Decoder, Piece, RecordBatch, Source, Split
+
+# A portion has so many records, and is closed when they take so many bytes in memory.
+RECORDS = 1024
+BYTES = 1 << 20
+# What is decoded at a time, and how many records are made of it between two turns of the loop.
+_PIECE_BYTES = 64 << 10
+_SLICE = 256
+
+
+class Portion(Protocol):
+    """The work of one task. `number` counts from 0; `size`: bytes of input; `pieces`: of the split that it comes from;
+    `basis` tells its input from others; `done`: what an earlier run of the job made of it."""
+
+    number: int
+    size: int
+    pieces: tuple[Piece, ...]
+    basis: int
+    done: Done[Made] | None
+
+    def records(self) -> AsyncGenerator[Record, None]:
+        """What the function is to be called with, in order."""
+
+    def figures(self) -> dict[str, int]:
+        """What the report counts of what came in, once all of it was read."""
+
+    def release(self) -> None:
+        """It is committed: frees what it lay in."""
+
+
+@dataclass(slots=True, eq=False)
+class SplitPortion:
+    """Some records of a split."""
+
+    number: int
+    pieces: tuple[Piece, ...]
+    basis: int
+    size: int = 0
+    done: Done[Made] | None = None
+    held: list[Record] = field(default_factory=list, repr=False)
+
+    async def records(self) -> AsyncGenerator[Record, None]:
+        for record in self.held:
+            yield record
+
+    def figures(self) -> dict[str, int]:
+        return {"records_in": len(self.held)}
+
+    def release(self) -> None:
+        """Its records go with it."""
+
+
+class PortionReader(Actor[None, Portion]):
+    """Reads a source as portions."""
+
+    def __init__(self, source: Source, context: TaskContext) -> None:
+        super().__init__("source")
+        self._source = source
+        self._context = context
+        self._numbers = iter(range(1 << 62))
+
+    async def produce(self) -> None:
+        keeping = self._context.keeping
+        async with aclosing(self._source.splits(PrivateBuffers())) as splits:
+            async for split in splits:
+                try:
+                    basis = 0 if keeping is None else await keeping.basis(split, b"")
+                    async with aclosing(self._portions(split, basis)) as portions:
+                        async for portion in portions:
+                            await self.emit(portion, HANDLE)
+                finally:
+                    split.release()
+
+    async def _portions(self, split: Split, basis: int) -> AsyncGenerator[SplitPortion, None]:
+        decoder = self._source.decoder
+        view = memoryview(split.data) if split.buffer is None else split.buffer.view[: split.length]
+        end = decoder.end(view)
+        told = held = 0
+        portion = SplitPortion(next(self._numbers), split.pieces, basis)
+        for batch in decoder.decode(view, 0, end, _PIECE_BYTES):
+            for number, (record, behind) in enumerate(_records(decoder, view, batch), 1):
+                portion.held.append(record)
+                held += record.size
+                if len(portion.held) >= RECORDS or held >= BYTES:
+                    portion.size = split.length * behind // end - told
+                    told += portion.size
+                    yield portion
+                    portion, held = SplitPortion(next(self._numbers), split.pieces, basis), 0
+                if number % _SLICE == 0:
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        portion.size = split.length - told
+        if portion.held:
+            yield portion
+
+
+def _records(decoder: Decoder, view: memoryview, batch: RecordBatch) -> Iterator[tuple[Record, int]]:
+    """The records of a batch, each with the position behind it."""
+    start, stop, keys, values = batch
+    indexes = stop - start == len(values)
+    for at, value in enumerate(values):
+        key = None if keys is None else keys[at]
+        behind = start + 1 if indexes else decoder.advance(view, start, 1)
+        yield Record(key, value, start, estimate_bytes([key, value])), behind
+        start = behind
