@@ -226,9 +226,9 @@ class Job(Generic[K_co, V_co]):
     def replace(
         self,
         *,
-        mapper: Mapper = ...,
+        mapper: AnyMapper[Any, Any] = ...,
         combiner: Combiner | None = ...,
-        reducer: Reducer | None = ...,
+        reducer: AnyReducer[Any, Any, Any, Any] | None = ...,
         fold: Fold | None = ...,
         aggregator: Aggregator | None = ...,
         **changes: Unpack[JobOptions],

@@ -35,6 +35,15 @@ async def streamed(_key: object, url: str) -> AsyncIterator[tuple[str, bytes]]:
     yield url, b""
 
 
+async def gathered(_url: str, pages: asyncmr.Values[bytes]) -> list[tuple[str, int]]:
+    return [("bytes", len(b"".join(pages)))]
+
+
+async def saved(user: str, events: asyncmr.Values[int]) -> AsyncIterator[tuple[str, float]]:
+    async for event in events:
+        yield user, event / sum(events)
+
+
 def untyped(key, record):  # type: ignore[no-untyped-def]  # pyright: ignore
     yield record["user"], record["age"]  # pyright: ignore
 
@@ -92,6 +101,8 @@ longest = assert_type(Job(mapper=words, fold=max, commutative=True), Job[str, in
 in_batches = assert_type(Job(mapper=counted, fold=max), Job[str, int])
 pages = assert_type(Job(mapper=fetched), Job[str, bytes])
 more_pages = assert_type(Job(mapper=streamed, partitions=4), Job[str, bytes])
+awaited = assert_type(Job(mapper=fetched, reducer=gathered, concurrency=100), Job[str, int])
+saves = assert_type(Job(mapper=words, reducer=saved), Job[str, float])
 either = assert_type(Job(mapper={"books": words, "papers": words}, reducer=total), Job[str, int])
 chained = assert_type(classic.then(Job(mapper=by_count)), Job[float, str])
 renamed = assert_type(classic.replace(name="means", partitions=2), Job[str, float])
