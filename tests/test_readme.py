@@ -100,3 +100,9 @@ def test_the_async_application_keeps_beating() -> None:
     beats = re.search(r"(\d+) heartbeats", printed)
     assert beats is not None
     assert int(beats[1]) > 0
+
+
+def test_the_async_fetch_example_counts_what_it_could_fetch() -> None:
+    printed = _run(sys.executable, str(ROOT / "examples/async_fetch.py"))
+    assert printed.startswith("many 100\nof 100\npage 100\n102 pages, 6 attempts in vain, 2 left out:")
+    assert "/slow TaskTimeout\n  /missing ConnectionError" in printed

@@ -113,6 +113,8 @@ class Collector(Actor[Portion, Part]):
         try:
             while (call := await self._calls.take()) is not None:
                 again += call.repeats
+                if call.record.faults:
+                    raise call.record.faults[0]
                 if call.is_final:
                     raise await self._errors.raised(call, portion.pieces) from call.error
                 if call.error is not None:

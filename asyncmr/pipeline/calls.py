@@ -15,7 +15,7 @@ import asyncio
 import inspect
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -55,12 +55,13 @@ END_SECONDS = 0.5
 
 class Record(NamedTuple):
     """What a function is called with. `position`: where it lies in its split; None for a key and its values.
-    `size`: what it takes in memory."""
+    `size`: what it takes in memory. `faults`: errors of ours that the function met when it asked for values."""
 
     key: Any
     value: Any
     position: int | None
     size: int
+    faults: Sequence[Exception] = ()
 
     @property
     def shown(self) -> Any:
@@ -190,13 +191,12 @@ class Calls:
         assert task is not None
         while True:
             call.timed_out = False
-            counts: Counts = {}
+            call.counts = {}
             try:
-                with counting(counts), self._watch(call, limit):
+                with counting(call.counts), self._watch(call, limit):
                     async with asyncio.timeout(limit) as timer:
                         call.pairs = await self._called(call.record)
-                call.counts, call.error = counts, None
-                return
+                call.error = None
             except UserFailure as failure:  # what it gave is no pairs, and would be none again
                 call.error = failure
                 return
@@ -212,7 +212,9 @@ class Calls:
                     task.uncancel()
                 call.error = error
                 call.timed_out = isinstance(error, TimeoutError) and timer.expired()
-            if call.repeats == self._tolerance.retries:
+            if call.record.faults:  # whatever the function made of it
+                call.error, call.fatal = call.record.faults[0], True
+            if call.error is None or call.fatal or call.repeats == self._tolerance.retries:
                 return
             await asyncio.sleep(_pause(call))
             call.repeats += 1

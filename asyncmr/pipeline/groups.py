@@ -7,7 +7,7 @@ asked for, by as many attempts as there are: the blocks of a partition stay unti
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -52,7 +52,7 @@ class PartitionPortion:
                 if first:
                     if group is not None:
                         yield group.record()
-                    group = _Group(key, partial(self._values, place))
+                    group = _Group(key, place, self._values)
                 assert group is not None
                 group.add(values)
                 self._values_read += len(values)
@@ -66,13 +66,19 @@ class PartitionPortion:
         for block in self._blocks:
             self._store.free(block)
 
-    async def _values(self, place: Place) -> AsyncIterator[list[Any]]:
-        """The values of the key whose first pair lies there."""
-        async with aclosing(self._pairs(place)) as pairs:
-            async for at, _, first, values in pairs:
-                if first and at != place:
-                    return
-                yield values
+    async def _values(self, place: Place, faults: list[Exception]) -> AsyncIterator[list[Any]]:
+        """The values of the key whose first pair lies there; `faults` gets what keeps them from being read."""
+        try:
+            async with aclosing(self._pairs(place)) as pairs:
+                async for at, _, first, values in pairs:
+                    if first and at != place:
+                        return
+                    yield values
+        except (
+            Exception
+        ) as error:  # its consumer is the user's function, which may take it for its own, or drop it
+            faults.append(error)
+            raise
 
     async def _pairs(self, place: Place) -> AsyncGenerator[tuple[Place, Any, bool, list[Any]], None]:
         """The pairs from there on."""
@@ -94,9 +100,12 @@ class PartitionPortion:
 class _Group:
     """A key, and its values as long as they have room."""
 
-    def __init__(self, key: Any, pieces: partial[AsyncIterator[list[Any]]]) -> None:
+    def __init__(
+        self, key: Any, place: Place, read: Callable[[Place, list[Exception]], AsyncIterator[list[Any]]]
+    ) -> None:
         self._key = key
-        self._pieces = pieces
+        self._place = place
+        self._read = read
         self._held: list[Any] | None = []
         self._size = 0
 
@@ -109,8 +118,10 @@ class _Group:
             self._held = None
 
     def record(self) -> Record:
-        values = Values[Any](excerpt(self._key), self._held, self._pieces)
-        return Record(self._key, values, None, min(self._size, HELD_BYTES))
+        faults: list[Exception] = []
+        pieces = partial(self._read, self._place, faults)
+        values = Values[Any](excerpt(self._key), self._held, pieces)
+        return Record(self._key, values, None, min(self._size, HELD_BYTES), faults)
 
 
 class GroupReader(Actor[None, Portion]):

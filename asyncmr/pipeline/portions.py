@@ -56,11 +56,11 @@ class SplitPortion:
     """Some records of a split."""
 
     number: int
+    size: int
     pieces: tuple[Piece, ...]
     basis: int
-    size: int = 0
+    held: list[Record] = field(repr=False)
     done: Done[Made] | None = None
-    held: list[Record] = field(default_factory=list, repr=False)
 
     async def records(self) -> AsyncGenerator[Record, None]:
         for record in self.held:
@@ -80,41 +80,40 @@ class PortionReader(Actor[None, Portion]):
         super().__init__("source")
         self._source = source
         self._context = context
-        self._numbers = iter(range(1 << 62))
 
     async def produce(self) -> None:
-        keeping = self._context.keeping
+        keeping, number = self._context.keeping, 0
         async with aclosing(self._source.splits(PrivateBuffers())) as splits:
             async for split in splits:
                 try:
                     basis = 0 if keeping is None else await keeping.basis(split, b"")
-                    async with aclosing(self._portions(split, basis)) as portions:
-                        async for portion in portions:
-                            await self.emit(portion, HANDLE)
+                    async with aclosing(self._cut(split)) as portions:
+                        async for records, size in portions:
+                            await self.emit(SplitPortion(number, size, split.pieces, basis, records), HANDLE)
+                            number += 1
                 finally:
                     split.release()
 
-    async def _portions(self, split: Split, basis: int) -> AsyncGenerator[SplitPortion, None]:
+    async def _cut(self, split: Split) -> AsyncGenerator[tuple[list[Record], int], None]:
+        """The records of each portion of a split, and how many bytes of it they are."""
         decoder = self._source.decoder
         view = memoryview(split.data) if split.buffer is None else split.buffer.view[: split.length]
         end = decoder.end(view)
-        told = held = 0
-        portion = SplitPortion(next(self._numbers), split.pieces, basis)
+        some: list[Record] = []
+        held = told = 0
         for batch in decoder.decode(view, 0, end, _PIECE_BYTES):
             for number, (record, behind) in enumerate(_records(decoder, view, batch), 1):
-                portion.held.append(record)
+                some.append(record)
                 held += record.size
-                if len(portion.held) >= RECORDS or held >= BYTES:
-                    portion.size = split.length * behind // end - told
-                    told += portion.size
-                    yield portion
-                    portion, held = SplitPortion(next(self._numbers), split.pieces, basis), 0
+                if len(some) >= RECORDS or held >= BYTES:
+                    before, told = told, split.length * behind // end
+                    yield some, told - before
+                    some, held = [], 0
                 if number % _SLICE == 0:
                     await asyncio.sleep(0)
             await asyncio.sleep(0)
-        portion.size = split.length - told
-        if portion.held:
-            yield portion
+        if some:
+            yield some, split.length - told
 
 
 def _records(decoder: Decoder, view: memoryview, batch: RecordBatch) -> Iterator[tuple[Record, int]]:

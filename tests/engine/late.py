@@ -30,7 +30,7 @@ class LateMapper:
 
 
 class LateReducer:
-    """An async generator, which loops over its values in both ways."""
+    """An async generator."""
 
     def __init__(self, reducer: Any, seed: int = 0) -> None:
         self._reducer = reducer
@@ -38,8 +38,9 @@ class LateReducer:
 
     async def __call__(self, key: Any, values: Any) -> Any:
         await turns(self._seed, key)
-        assert [value async for value in values] == list(values)
-        for pair in self._reducer(key, iter(values)):
+        found = [value async for value in values]
+        assert [value async for value in values] == found
+        for pair in self._reducer(key, iter(found)):
             await turns(self._seed, pair)
             yield pair
 

@@ -340,3 +340,28 @@ def test_an_error_while_it_is_cancelled_is_told(caplog):
         simulated(lambda: begun(calls_of(untidy), [1]))
     assert "untidy raised OSError when its call for 1 was cancelled" in caplog.text
     assert "the connection is gone" in caplog.text
+
+
+@pytest.mark.parametrize("swallows", [True, False])
+def test_values_that_could_not_be_read_end_all_whatever_the_function_makes_of_it(swallows):
+    faults = []
+
+    async def function(_key, _values):
+        try:
+            faults.append(OSError("the disk is gone"))
+            raise faults[-1]
+        except OSError:
+            if not swallows:
+                raise
+        return []
+
+    async def main():
+        calls = calls_of(function, skips=True)
+        async with calls:
+            await calls.begin(Record("key", None, None, 100, faults))
+            return await calls.take()
+
+    call, _ = simulated(main)
+    assert call.is_final
+    assert call.error is faults[0]
+    assert len(faults) == 1

@@ -12,6 +12,7 @@ import asyncmr
 from asyncmr import Job
 from asyncmr.batches import batch_kind
 from asyncmr.protocols import Pair
+from tests.engine.late import late
 from tests.family import JOBS, letters, listed, sizes, total, tuples
 from tests.oracle import mapped, reduced
 
@@ -44,7 +45,18 @@ CHAINS = {
     .then(Job(mapper=numbered, fold=operator.add, sort=True)),
     "sorted in the end": Job(mapper=tuples, aggregator=asyncmr.Sum()).then(Job(mapper=turned, sort="total")),
 }
-ALL = JOBS | CHAINS
+# Which of a job's functions are made async, and what the job is without that.
+AWAITED = {"awaited mapper": "m", "awaited reducer": "r", "both awaited": "mr", "awaited, only mapped": "m"}
+ALL = (
+    JOBS
+    | CHAINS
+    | {
+        "awaited mapper": Job(mapper=letters, fold=operator.add),
+        "awaited reducer": Job(mapper=letters, reducer=listed),
+        "both awaited": Job(mapper=tuples, combiner=total, reducer=total, sort=True),
+        "awaited, only mapped": Job(mapper=letters),
+    }
+)
 
 
 class CountsRecords:
@@ -120,7 +132,8 @@ class Case:
         changed: dict[str, Any] = {"mapper": CountsRecords(job.mapper, self.poison)}
         if job.reducer is not None:
             changed["reducer"] = CountsGroups(job.reducer)
-        return job.replace(**changed)
+        job = job.replace(**changed)
+        return late(job, AWAITED[self.name]) if self.name in AWAITED else job
 
     @property
     def counts(self) -> bool:
