@@ -2,10 +2,11 @@
 
 Describe a job with `Job`; run it with `collect`, `run` or `stream`, or on an `Engine` that many jobs share.
 
-The house, from the top down: `cli`; `testing` (for test suites of jobs); `api` (the public verbs); `engines` (where
-a job runs); `pipeline` (the way of the data: start at `pipeline/flow.py`); `connectors` (sources and sinks);
-`actors`, `workers` and `storage` (what a pipeline is made of, knowing nothing of MapReduce); `kernel` (pure functions
-on blocks); `jobs` and `aggregators` (ready-made); `job`, `protocols` and `report` (descriptions); `errors`.
+The house, from the top down: `cli`; `testing` (for test suites of jobs); `shortcuts` and `api` (the public verbs);
+`engines` (where a job runs); `pipeline` (the way of the data: start at `pipeline/flow.py`); `connectors` (sources and
+sinks); `actors`, `workers` and `storage` (what a pipeline is made of, knowing nothing of MapReduce); `kernel` (pure
+functions on blocks); `jobs` and `aggregators` (ready-made); `job`, `protocols`, `progress` and `report`
+(descriptions); `errors`.
 
 Names are loaded on first use, because every worker process imports this package.
 """
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncmr.aggregators import Count, Distinct, Max, Mean, Min, Sum, TopK
-    from asyncmr.api import Engine, collect, records, run, stream
+    from asyncmr.api import Engine, records
     from asyncmr.asynchronous import Values
     from asyncmr.batches import batch
     from asyncmr.counters import counter
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         CombinerError,
         CorruptRunError,
         InputError,
+        JobCancelled,
         KeyTypeError,
         MainGuardError,
         MapperError,
@@ -47,9 +49,13 @@ if TYPE_CHECKING:
     )
     from asyncmr.job import Job
     from asyncmr.kernel.keys import register_key_type
+    from asyncmr.progress import Progress, QueueProgress, StageProgress
     from asyncmr.protocols import Aggregator, Sink, Source
-    from asyncmr.report import Progress, Report, Skipped
+    from asyncmr.report import Report, Skipped
     from asyncmr.result import PairStream, Result
+    from asyncmr.running import RunningJob
+    from asyncmr.shortcuts import collect, run, start, stream
+    from asyncmr.started import StartedJob
 
 __version__ = "0.1.0"
 
@@ -64,6 +70,7 @@ __all__ = [
     "Engine",
     "InputError",
     "Job",
+    "JobCancelled",
     "KeyTypeError",
     "MainGuardError",
     "MapperError",
@@ -77,14 +84,18 @@ __all__ = [
     "PartitionerError",
     "PoolStartError",
     "Progress",
+    "QueueProgress",
     "ReducerError",
     "Report",
     "Result",
     "ResumeError",
+    "RunningJob",
     "Sink",
     "SkipLimitError",
     "Skipped",
     "Source",
+    "StageProgress",
+    "StartedJob",
     "StorageError",
     "Sum",
     "TaskTimeout",
@@ -100,20 +111,25 @@ __all__ = [
     "records",
     "register_key_type",
     "run",
+    "start",
     "stream",
 ]
 
 _MODULES = {
     "aggregators": ("Count", "Distinct", "Max", "Mean", "Min", "Sum", "TopK"),
-    "api": ("Engine", "collect", "records", "run", "stream"),
+    "api": ("Engine", "records"),
     "asynchronous": ("Values",),
     "batches": ("batch",),
     "counters": ("counter",),
     "job": ("Job",),
     "kernel.keys": ("register_key_type",),
     "protocols": ("Aggregator", "Sink", "Source"),
-    "report": ("Progress", "Report", "Skipped"),
+    "progress": ("Progress", "QueueProgress", "StageProgress"),
+    "report": ("Report", "Skipped"),
     "result": ("PairStream", "Result"),
+    "running": ("RunningJob",),
+    "shortcuts": ("collect", "run", "start", "stream"),
+    "started": ("StartedJob",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

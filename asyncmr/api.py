@@ -1,4 +1,4 @@
-"""The public way to run a job: an engine, and shortcuts that open one for a single job.
+"""The public way to run a job: an engine, which any number of jobs share.
 
 What an engine is made of is imported when one is made: a user's script imports this module in every worker.
 """
@@ -6,23 +6,24 @@ What an engine is made of is imported when one is made: a user's script imports 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from asyncmr.errors import UsageError
 from asyncmr.job import Job
+from asyncmr.progress import ProgressCallback
 from asyncmr.protocols import Source, is_source
-from asyncmr.report import ProgressCallback, Report
+from asyncmr.report import Report
 from asyncmr.result import PairStream, Result
 from asyncmr.typevars import K, V
 
 if TYPE_CHECKING:
-    from asyncio import Event
-
     from asyncmr.connectors.memory import Records
-    from asyncmr.connectors.streamed import Streamed
+    from asyncmr.running import RunningJob
+    from asyncmr.started import StartedJob
 
 Path = str | os.PathLike[str]
 AnySource = Path | Iterable[Path] | Source
@@ -36,8 +37,11 @@ class Engine:
 
     `workers`: how many processes; by default one for each CPU that this process may use.
     `memory`: bytes, or a size such as "512 MiB", that the engine may use, its workers included; by default half of
-    what the machine or the container has. What finds no room waits on disk, in `spill_dir` (by default the
-    system's folder for temporary files), compressed if `spill_compression` says "lz4" or "zstd" (to be installed as
+    what the machine or the container has.
+    `share`: the part of the machine, up to 1, that these two defaults take: four server processes with an engine each
+    give `share=1/4`. What is said of `workers` and `memory` stands as it is said.
+    `spill_dir`: where that waits which finds no room in memory, by default the system's folder for temporary files,
+    compressed if `spill_compression` says "lz4" or "zstd" (to be installed as
     `asyncmr[lz4]` or `asyncmr[zstd]`): that pays where this disk is slow or small.
     `retries`: how often a task is tried again whose worker died. `task_timeout`: seconds after which a task's
     worker is killed and the task tried again; None for no limit.
@@ -74,6 +78,7 @@ class Engine:
         *,
         workers: int | None = None,
         memory: int | str | None = None,
+        share: float = 1.0,
         retries: int = 3,
         task_timeout: float | None = None,
         backup_tasks: bool = False,
@@ -99,6 +104,7 @@ class Engine:
         self._backend = LocalEngine(
             workers=workers,
             memory=memory,
+            share=share,
             retries=retries,
             task_timeout=task_timeout,
             backup_tasks=backup_tasks,
@@ -119,6 +125,18 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._backend.__aexit__(kind, error, trace)
+
+    @property
+    def jobs(self) -> tuple[RunningJob, ...]:
+        """The jobs that run on this engine or wait to, in the order in which they were started.
+
+        Those of `run`, `collect` and `stream` are among them. Each has a name, a state and a progress, and can be
+        cancelled.
+
+            for job in engine.jobs:
+                print(job.name, job.state, job.started, job.progress.as_dict())
+        """
+        return self._backend.jobs
 
     async def run(
         self,
@@ -154,18 +172,9 @@ class Engine:
             SkipLimitError: more was skipped than `skip_limit` allows.
             WorkerDied, TaskTimeout: the retries are used up.
         """
-        from asyncmr.connectors.journaled_parts import JournaledParts
-        from asyncmr.connectors.part_files import PartFiles
-        from asyncmr.kernel.formats import TextFormat
-        from asyncmr.storage.journal import Journal
+        from asyncmr.connectors.outputs import output_of
 
-        if format != "text":
-            raise UsageError(f'format={format!r} is not known; the formats are: "text"')
-        if not os.fspath(output):
-            raise UsageError("the output folder has an empty name; '.' is the current folder")
-        folder, encoder = os.fspath(output), TextFormat()
-        journal = None if resume is None else Journal(resume)
-        sink = PartFiles(folder, encoder) if journal is None else JournaledParts(folder, encoder, journal)
+        sink, journal = output_of(output, format, resume)
         return await self._backend.execute(
             job, source_of(source), sink, progress=progress, dead_letters=dead_letters, journal=journal
         )
@@ -182,21 +191,13 @@ class Engine:
 
         The arguments and errors are those of `run`. For more pairs than memory holds use `stream` or `run`.
         """
-        from asyncio import sleep
-
         from asyncmr.connectors.memory import Collected
-        from asyncmr.kernel.blocks import decode_pairs
 
         sink = Collected()
         report = await self._backend.execute(
             job, source_of(source), sink, progress=progress, dead_letters=dead_letters
         )
-        columns = []
-        for chunk in sink.chunks():
-            columns.append(decode_pairs(chunk))
-            if len(columns) % 2 == 0:
-                await sleep(0)
-        return Result(columns, report)
+        return Result(await sink.columns(), report)
 
     @asynccontextmanager
     async def stream(
@@ -222,7 +223,7 @@ class Engine:
         async with self._backend.store() as store, TaskScope() as scope:
             sink = Streamed(store)
             done = Event()
-            stream: PairStream[K, V] = PairStream(_columns(sink, done))
+            stream: PairStream[K, V] = PairStream(sink.columns(done))
 
             async def job_runs() -> None:
                 stream._report = await self._backend.execute(
@@ -235,14 +236,83 @@ class Engine:
                 yield stream
             scope.cancel()
 
+    @overload
+    def start(
+        self,
+        job: Job,
+        source: AnySource,
+        output: Path,
+        *,
+        format: str = ...,
+        resume: Path | None = ...,
+        progress: ProgressCallback | None = ...,
+        dead_letters: Path | None = ...,
+    ) -> AbstractAsyncContextManager[StartedJob[Report]]: ...
+    @overload
+    def start(
+        self,
+        job: Job[K, V],
+        source: AnySource,
+        output: None = None,
+        *,
+        progress: ProgressCallback | None = ...,
+        dead_letters: Path | None = ...,
+    ) -> AbstractAsyncContextManager[StartedJob[Result[K, V]]]: ...
+    def start(
+        self,
+        job: Job,
+        source: AnySource,
+        output: Path | None = None,
+        *,
+        format: str = "text",
+        resume: Path | None = None,
+        progress: ProgressCallback | None = None,
+        dead_letters: Path | None = None,
+    ) -> AbstractAsyncContextManager[StartedJob[Any]]:
+        """Runs `job` beside the block, and gives a handle for it: to look at it, to wait for it, to cancel it.
 
-async def _columns(sink: Streamed, done: Event) -> AsyncGenerator[tuple[list[Any], list[Any]], None]:
-    from asyncmr.kernel.blocks import decode_pairs
+            async with engine.start(job, source, "out/") as running:
+                async for progress in running.updates():
+                    print(progress.state, progress.seconds)
+                report = await running
 
-    async with aclosing(sink.chunks()) as chunks:
-        async for chunk in chunks:
-            yield decode_pairs(chunk)
-    await done.wait()  # the report comes a moment after the last pair
+        Awaiting the handle gives what `run` returns or, without an `output`, the `Result` of `collect`; or it raises
+        what they raise. Any number of tasks may await it.
+
+        The job belongs to the block. Leaving that before the job's end cancels the job, and returns when it is gone. A
+        job that fails does not interrupt the block; if nobody has awaited it by the end, its error is raised there.
+
+        The arguments are those of `run` and `collect`.
+        """
+        from asyncmr.started import StartedJob, started
+
+        running: StartedJob[Any] = StartedJob(
+            getattr(job, "title", "")
+        )  # what is no job is refused by the engine
+        execute = partial(
+            self._backend.execute,
+            job,
+            source_of(source),
+            progress=progress,
+            dead_letters=dead_letters,
+            running=running,
+        )
+        if output is not None:
+            from asyncmr.connectors.outputs import output_of
+
+            sink, journal = output_of(output, format, resume)
+            return started(running, partial(execute, sink, journal=journal))
+        if resume is not None or format != "text":
+            raise UsageError("resume= and format= are about files; give start() an output folder as well")
+
+        from asyncmr.connectors.memory import Collected
+
+        async def collected() -> Result:
+            sink = Collected()
+            report = await execute(sink)
+            return Result(await sink.columns(), report)
+
+        return started(running, collected)
 
 
 def source_of(source: AnySource) -> Source:
@@ -278,38 +348,3 @@ def records(iterable: Iterable[Any], *, records_per_task: int | None = None) -> 
     from asyncmr.connectors.memory import Records
 
     return Records(iterable, records_per_task=records_per_task)
-
-
-async def run(job: Job, source: AnySource, output: Path, **arguments: Any) -> Report:
-    """`Engine.run` on an engine of its own; takes the arguments of both."""
-    mine, engine = _divide(arguments, "format", "progress", "dead_letters", "resume")
-    async with Engine(**engine) as opened:
-        return await opened.run(job, source, output, **mine)
-
-
-async def collect(job: Job[K, V], source: AnySource, **arguments: Any) -> Result[K, V]:
-    """`Engine.collect` on an engine of its own; takes the arguments of both."""
-    mine, engine = _divide(arguments, "progress", "dead_letters")
-    async with Engine(**engine) as opened:
-        return await opened.collect(job, source, **mine)
-
-
-def stream(
-    job: Job[K, V], source: AnySource, **arguments: Any
-) -> AbstractAsyncContextManager[PairStream[K, V]]:
-    """`Engine.stream` on an engine of its own; takes the arguments of both."""
-    return _stream(job, source, arguments)
-
-
-@asynccontextmanager
-async def _stream(
-    job: Job[K, V], source: AnySource, arguments: dict[str, Any]
-) -> AsyncIterator[PairStream[K, V]]:
-    mine, engine = _divide(arguments, "progress", "dead_letters")
-    async with Engine(**engine) as opened, opened.stream(job, source, **mine) as pairs:
-        yield pairs
-
-
-def _divide(arguments: dict[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    mine = {name: arguments[name] for name in names if name in arguments}
-    return mine, {name: value for name, value in arguments.items() if name not in mine}

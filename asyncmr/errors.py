@@ -35,12 +35,77 @@ class ClosedError(AsyncMRError, RuntimeError):
     """Something was used after it was closed, or before it was opened."""
 
 
+class JobCancelled(AsyncMRError):
+    """The job was cancelled, by `cancel()` or because the block of its `start` was left.
+
+    Whoever waits for a job is told so by this error, since its own task is not cancelled: a `CancelledError` is raised
+    only where that is. `job`: its name.
+    """
+
+    def __init__(self, message: str, *, job: str = "") -> None:
+        super().__init__(message)
+        self.job = job
+
+
 class InputError(AsyncMRError):
     """The input is missing, unreadable, or matches nothing."""
 
 
+class CorruptInputError(InputError):
+    """A compressed input is damaged, cut short, or not compressed at all.
+
+    `path`: the file. `offset`: about how many of its bytes had been read.
+    """
+
+    def __init__(self, message: str, *, path: str = "", offset: int = 0) -> None:
+        super().__init__(message)
+        self.path = path
+        self.offset = offset
+
+
+class RecordError(InputError):
+    """A record of the input is not what its format says, e.g. a line that is no JSON.
+
+    `job`, `stage`, `path`, `line`, `record`, `excerpt`, `exception`, `last_line`, `last_record`: as a `UserCodeError`
+    has them. With `on_error="skip"` such a record is left out, as one on which the mapper raises.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job: str = "",
+        stage: str = "",
+        exception: str = "",
+        path: str | None = None,
+        line: int | None = None,
+        record: int | None = None,
+        last_line: int | None = None,
+        last_record: int | None = None,
+        excerpt: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.job = job
+        self.stage = stage
+        self.exception = exception
+        self.path = path
+        self.line = line
+        self.record = record
+        self.last_line = last_line
+        self.last_record = last_record
+        self.excerpt = excerpt
+
+
 class OutputError(AsyncMRError):
     """The output folder cannot be used, or could not be written."""
+
+
+class FormatError(OutputError):
+    """A pair cannot be written in the format of the output, e.g. bytes as JSON. `key`: the beginning of its `repr`."""
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class KeyTypeError(AsyncMRError, TypeError):

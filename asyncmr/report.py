@@ -1,8 +1,7 @@
-"""What a job did: its report at the end, and its progress on the way."""
+"""What a job did: the report at its end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
@@ -114,24 +113,3 @@ class Report:
         for group, counts in self.counters.items():
             lines.extend(f"  {group}: {name} = {count:,}" for name, count in counts.items())
         return "\n".join(lines)
-
-
-@dataclass(frozen=True, slots=True)
-class StageProgress:
-    """How far a stage is: `done` of `total` (None: not known yet) in `unit`, "B" or "partitions"."""
-
-    name: str
-    done: int
-    total: int | None
-    unit: str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A snapshot of a running job, one entry for each stage that has begun."""
-
-    job: str
-    stages: tuple[StageProgress, ...]
-
-
-ProgressCallback = Callable[[Progress], None]

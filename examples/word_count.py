@@ -17,7 +17,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 import asyncmr
-from asyncmr.report import Progress, Report
+from asyncmr.progress import Progress
+from asyncmr.report import Report
 
 TOP = 20
 

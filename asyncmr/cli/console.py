@@ -17,7 +17,7 @@ from asyncmr.kernel.formats import TextFormat
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from asyncmr.report import Progress
+    from asyncmr.progress import Progress
     from asyncmr.result import PairStream
 
 _OUR_FOLDER = str(Path(__file__).parent.parent) + os.sep

@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncmr.connectors.sampling import SAMPLES, evenly, sample_records
 from asyncmr.errors import UsageError
-from asyncmr.kernel.blocks import encode_pairs
+from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
 from asyncmr.protocols import Buffers, Sample, SourceInfo, Split
@@ -145,3 +145,12 @@ class Collected:
         """The encoded chunks, in the order of the parts."""
         for _, part in sorted(self._parts.items()):
             yield from part.chunks
+
+    async def columns(self) -> list[tuple[list[Any], list[Any]]]:
+        """The pairs, decoded in slices that do not hold the loop."""
+        columns = []
+        for chunk in self.chunks():
+            columns.append(decode_pairs(chunk))
+            if len(columns) % 2 == 0:
+                await asyncio.sleep(0)
+        return columns

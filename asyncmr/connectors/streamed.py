@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
+from asyncmr.kernel.blocks import decode_pairs
 from asyncmr.kernel.formats import PairFormat
 from asyncmr.protocols import Encoder
 from asyncmr.storage.block import Block
@@ -78,3 +80,10 @@ class Streamed:
             else:
                 self._changed.clear()
                 await self._changed.wait()
+
+    async def columns(self, done: asyncio.Event) -> AsyncGenerator[tuple[list[Any], list[Any]], None]:
+        """The pairs of all parts; it ends when `done` is set, a moment after the last of them."""
+        async with aclosing(self.chunks()) as chunks:
+            async for chunk in chunks:
+                yield decode_pairs(chunk)
+        await done.wait()

@@ -16,7 +16,8 @@ from anyio import CancelScope, move_on_after
 from asyncmr.actors import TaskScope
 from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.engines.early import PRELOAD
-from asyncmr.errors import ClosedError, MemoryBudgetError, StorageError, UsageError
+from asyncmr.engines.share import limits_of, memory_of, workers_of
+from asyncmr.errors import ClosedError, JobCancelled, StorageError, UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
 from asyncmr.pipeline.job_flow import JobFlow
@@ -25,9 +26,10 @@ from asyncmr.pipeline.programs import Programs
 from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.pipeline.trails import Trails
+from asyncmr.progress import ProgressCallback
 from asyncmr.protocols import Sink, Source
-from asyncmr.report import ProgressCallback, Report
-from asyncmr.sizes import MIB, parse_size
+from asyncmr.report import Report
+from asyncmr.running import RunningJob
 from asyncmr.storage.budget import Budget, JobBudget
 from asyncmr.storage.compression import Compression, codec_of
 from asyncmr.storage.disk import Disk
@@ -35,7 +37,6 @@ from asyncmr.storage.durable_store import DurableStore
 from asyncmr.storage.folder import SpillFolder, sweep
 from asyncmr.storage.journal import Journal
 from asyncmr.storage.runs import BlockStore
-from asyncmr.storage.sizes import cgroup_limit, check_limit, default_memory
 from asyncmr.workers import Pool
 from asyncmr.workers.seat import Slot
 
@@ -64,6 +65,7 @@ class LocalEngine:
         *,
         workers: int | None = None,
         memory: int | str | None = None,
+        share: float = 1.0,
         retries: int = 3,
         task_timeout: float | None = None,
         backup_tasks: bool = False,
@@ -78,16 +80,14 @@ class LocalEngine:
         slots: Callable[[], Slot] | None = None,
         threads: Callable[[int, str], futures.Executor] = futures.ThreadPoolExecutor,
     ) -> None:
-        self.workers = _cpus() if workers is None else workers
-        if self.workers < 1:
-            raise UsageError(f"workers={workers} cannot run anything; give at least 1")
+        self.workers = workers_of(workers, share)
         if executor not in ("process", "thread", "inline"):
             raise UsageError(f'executor={executor!r} is none of "process", "thread" and "inline"')
         if on_error not in ("fail", "skip"):
             raise UsageError(f'on_error={on_error!r} is neither "fail" nor "skip"')
         self._tolerance = Tolerance(retries, task_timeout, backup_tasks, on_error == "skip", skip_limit)
-        self.memory = default_memory() if memory is None else _size(memory)
-        self._limits = limits or _limits(self.memory, self.workers, default=memory is None)
+        self.memory = memory_of(memory, share)
+        self._limits = limits or limits_of(self.memory, self.workers, share=share, default=memory is None)
         if not 0 <= verify <= 1:
             raise UsageError(f"verify={verify} is no share of the keys; give 0 (none) to 1 (all), 0.01 say")
         self._verify = verify
@@ -99,7 +99,7 @@ class LocalEngine:
         self._hasher = KeyHasher(hash_key)
         self._programs = Programs()
         self._open: AsyncExitStack | None = None
-        self._users: dict[CancelScope, None] = {}  # in the order in which they came
+        self._users: dict[CancelScope, RunningJob | None] = {}  # in the order in which they came
         self._unused: asyncio.Event | None = None
 
     async def __aenter__(self) -> Self:
@@ -141,13 +141,18 @@ class LocalEngine:
         except StorageError as error:
             _log.warning("%s; the next engine that spills there removes it", error)
 
+    @property
+    def jobs(self) -> tuple[RunningJob, ...]:
+        """The jobs that run or wait to be admitted, in the order in which they were started."""
+        return tuple(job._listed() for job in self._users.values() if job is not None)
+
     @contextmanager
-    def _used(self) -> Iterator[None]:
+    def _used(self, job: RunningJob | None = None) -> Iterator[None]:
         """Whoever uses the engine does so in here, and is ended by a ClosedError when the engine is left."""
         if self._open is None:
             raise ClosedError("this engine is not open; use it as `async with Engine(...) as engine:`")
-        with CancelScope() as scope:
-            self._users[scope] = None
+        with CancelScope() if job is None else job._scope as scope:
+            self._users[scope] = job
             try:
                 yield
             finally:
@@ -155,6 +160,8 @@ class LocalEngine:
                 if not self._users and self._unused is not None:
                     self._unused.set()
         if scope.cancelled_caught:
+            if job is not None and self._open is not None:
+                raise JobCancelled(f"job {job.name!r} was cancelled", job=job.name)
             raise ClosedError("the engine was left while this job ran; wait for its jobs inside the block")
 
     async def _end_users(self) -> None:
@@ -182,18 +189,29 @@ class LocalEngine:
         progress: ProgressCallback | None = None,
         dead_letters: str | os.PathLike[str] | None = None,
         journal: Journal | None = None,
+        running: RunningJob | None = None,
     ) -> Report:
         """Runs a job to its end, and returns what it did. With a journal it goes on where an earlier run ended.
 
-        Cancelling it returns at once; what its workers were doing is killed.
+        Cancelling it returns at once; what its workers were doing is killed. `running`: the handle that somebody has
+        already; by default it gets one for `jobs`.
         """
         if not isinstance(job, Job):
             raise UsageError(f"a {type(job).__name__} is no job; pass an asyncmr.Job, e.g. Job(mapper=...)")
         if dead_letters is not None and not self._tolerance.skips:
             raise UsageError('dead_letters= has a meaning with on_error="skip" only, which skips records')
         letters = None if dead_letters is None else DeadLetters(dead_letters)
-        with self._used(), await self._budget.lease(self._limits.shuffle // MOST_JOBS) as budget:
-            return await self._execute(job, source, sink, progress, letters, budget, journal)
+        running = running or RunningJob(job.title, watched=progress is not None)
+        try:
+            with self._used(running), await self._budget.lease(self._limits.shuffle // MOST_JOBS) as budget:
+                report = await self._execute(job, source, sink, progress, letters, budget, journal, running)
+        except BaseException as error:
+            running._failed(error)
+            raise
+        running._done(report)
+        if progress is not None:
+            progress(running.progress)
+        return report
 
     async def _execute(
         self,
@@ -204,6 +222,7 @@ class LocalEngine:
         letters: DeadLetters | None,
         budget: JobBudget,
         journal: Journal | None,
+        running: RunningJob,
     ) -> Report:
         store = BlockStore(budget, self._folder, self._disk, self._codec)
         if journal is not None:
@@ -223,16 +242,15 @@ class LocalEngine:
             journal,
         )
         flow = JobFlow(job, source, sink, resources, letters)
+        running._runs(flow.progress)
         async with nullcontext() if journal is None else self._opened(journal), flow.output(), store:
             if progress is None:
                 await flow.run()
             else:
                 async with TaskScope() as scope:
-                    scope.spawn(lambda: _tell(flow, progress), name="progress")
+                    scope.spawn(lambda: _tell(running, progress), name="progress")
                     await flow.run()
                     scope.cancel()
-        if progress is not None:
-            progress(flow.ledger.progress())
         return flow.report()
 
     @asynccontextmanager
@@ -247,34 +265,7 @@ class LocalEngine:
                 await self._disk.run(journal.close)
 
 
-def _cpus() -> int:
-    """How many CPUs this process may use; macOS knows only how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _size(memory: int | str) -> int:
-    try:
-        size = parse_size(memory)
-    except UsageError as error:
-        raise UsageError(f"memory: {error}") from None
-    check_limit(size)
-    return size
-
-
-def _limits(memory: int, workers: int, *, default: bool) -> Limits:
-    try:
-        return Limits.within(memory, workers)
-    except MemoryBudgetError as error:
-        if not default:
-            raise
-        limit = cgroup_limit()
-        whose = "this machine has" if limit is None else f"its memory cgroup allows ({limit // MIB} MiB)"
-        raise MemoryBudgetError(
-            f"{error}. Nobody gave memory=, and the default is half of what {whose}"
-        ) from None
-
-
-async def _tell(flow: JobFlow, progress: ProgressCallback) -> None:
+async def _tell(running: RunningJob, progress: ProgressCallback) -> None:
     while True:
         await asyncio.sleep(_PROGRESS_INTERVAL)
-        progress(flow.ledger.progress())
+        progress(running.progress)

@@ -13,7 +13,7 @@ task; the other is cancelled, and its outcome discarded, before anybody learns t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -101,7 +101,7 @@ class Task:
     size: int = 1
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class _Running:
     """A task under way. `begun`: the loop's time at which its attempt got a worker; None before that."""
 
@@ -133,6 +133,7 @@ class Attempts:
         self._trail = trail
         self._line_number = line_number
         self._stragglers = Stragglers()
+        self._running: dict[_Running, str] = {}
 
     async def run(self, task: Task, feeding: Feeding, outcome: Callable[[int], O]) -> Done[O]:
         """Runs `task` until an attempt succeeds. `feeding` and `outcome` are called for each attempt.
@@ -142,12 +143,21 @@ class Attempts:
             WorkerDied, TaskTimeout: the retries are used up.
         """
         running = _Running(Suspects(self._tolerance))
-        if self._tolerance.backup_tasks:
-            done = await self._race(task, feeding, outcome, running)
-        else:
-            done = await self._try(task, feeding, outcome, running)
+        self._running[running] = task.stage
+        try:
+            if self._tolerance.backup_tasks:
+                done = await self._race(task, feeding, outcome, running)
+            else:
+                done = await self._try(task, feeding, outcome, running)
+        finally:
+            del self._running[running]
         done.tries = Tries(running.attempts, running.rivals)
         return done
+
+    def under_way(self) -> Iterator[tuple[str, bool, int]]:
+        """Of each task that is not finished: its stage, whether it has a worker, how often it was tried again."""
+        for running, stage in self._running.items():
+            yield stage, running.begun is not None, max(0, running.attempts - running.rivals - 1)
 
     async def _race(
         self, task: Task, feeding: Feeding, outcome: Callable[[int], O], running: _Running

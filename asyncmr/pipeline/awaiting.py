@@ -12,13 +12,14 @@ input whichever call ends first. No worker is held meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 from anyio import CancelScope
 
-from asyncmr.actors import Actor, Crew, open_channel
+from asyncmr.actors import Actor, Crew, CrewStats, open_channel
 from asyncmr.connectors.text import line_number
 from asyncmr.counters import Counts
 from asyncmr.kernel.leftout import Enough
@@ -183,6 +184,16 @@ class AwaitingFlow:
             total, unit = len(list(source.parts())), "partitions"
         self._caller = Caller(context, stage, calls)
         self._collector = Collector(context, stage, calls, errors, total, unit)
+        self._stage = stage
+        self._crew: Crew | None = None
+
+    def under_way(self) -> Iterator[tuple[str, bool, int]]:
+        """Of each call that runs, what `StepFlow` tells of tasks."""
+        return ((self._stage, True, 0) for _ in range(self._calls.running))
+
+    def crew(self) -> CrewStats | None:
+        """The actors and channels of the leg now, if it has any."""
+        return None if self._crew is None else self._crew.stats()
 
     async def run(self) -> None:
         """Runs the leg, unless an earlier run of the job had all of its parts."""
@@ -207,6 +218,7 @@ class AwaitingFlow:
         begun_out, begun_in = open_channel("begun", self._calls.most, Portion)
         parts_out, parts_in = open_channel("parts", _PARTS, Part)
         async with self._calls, Crew() as crew:
+            self._crew = crew
             crew.add(self._reader.connect(outbox=portions_out))
             crew.add(self._caller.connect(inbox=portions_in, outbox=begun_out))
             crew.add(self._collector.connect(inbox=begun_in, outbox=parts_out))

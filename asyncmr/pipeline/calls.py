@@ -122,6 +122,11 @@ class Calls:
         self._failed: Call | None = None
         self._ending = False
 
+    @property
+    def running(self) -> int:
+        """How many calls have begun and not ended."""
+        return self._running
+
     async def begin(self, record: Record) -> None:
         """Calls the function; waits until there is room for one more call. After a failure it waits for ever."""
         held = record.size + _CALL_BYTES

@@ -14,11 +14,12 @@ it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
-from asyncmr.actors import Crew, open_channel
+from asyncmr.actors import Crew, CrewStats, open_channel
 from asyncmr.connectors.text import line_number
 from asyncmr.errors import UsageError
 from asyncmr.job import Job
@@ -152,6 +153,15 @@ class StepFlow:
         self._account = limits.account(info.bytes, self._partitions * self._shares) if shuffles else 0
         self._accepted: dict[int, PartWriter] = {}
         self._skipping = around.skipping
+        self._crew: Crew | None = None
+
+    def under_way(self) -> Iterator[tuple[str, bool, int]]:
+        """Of each task that is not finished: its stage, whether it has a worker, how often it was tried again."""
+        return self._context.attempts.under_way()
+
+    def crew(self) -> CrewStats | None:
+        """The actors and channels of the step now, if it has any."""
+        return None if self._crew is None else self._crew.stats()
 
     async def run(self) -> None:
         """Runs the step, unless an earlier run of the job had all of its parts: then its input is not even read."""
@@ -193,6 +203,7 @@ class StepFlow:
         splits_out, splits_in = open_channel("splits", _SPLITS, Split, dropped=Split.release)
         parts_out, parts_in = open_channel("parts", _PARTS, Part)
         async with Crew() as crew:
+            self._crew = crew
             crew.add(SourceActor(self._source, self._resources.pool.segments).connect(outbox=splits_out))
             if not self._shuffles:
                 crew.add(OnlyMapper(self._mapper).connect(inbox=splits_in, outbox=parts_out))

@@ -26,6 +26,7 @@ from asyncmr.kernel.passing import passed
 from asyncmr.pipeline.awaiting import AwaitingFlow
 from asyncmr.pipeline.fingerprint import fingerprint
 from asyncmr.pipeline.flow import StepFlow, Surroundings
+from asyncmr.pipeline.gauges import Gauges
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.legs import Leg, legs_of
 from asyncmr.pipeline.publication import Publication
@@ -33,6 +34,7 @@ from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.resuming import begun, ended
 from asyncmr.pipeline.skipping import Skipping
 from asyncmr.pipeline.stored import StoredParts
+from asyncmr.progress import JobState, Progress
 from asyncmr.protocols import Sink, Source, SourceInfo
 from asyncmr.report import Report
 from asyncmr.storage.durable_log import DurableLog
@@ -58,6 +60,9 @@ class JobFlow:
         self._publication = Publication(sink, letters, resources.disk, resources.journal)
         self._log = EpochLog() if resources.journal is None else DurableLog(resources.journal, resources.disk)
         self._finished: Report | None = None
+        self._leg: StepFlow | AwaitingFlow | None = None
+        self._gauges: Gauges | None = None
+        self._commits = False
         self.ledger = Ledger(job.title, self._log)
         self._skipping = Skipping(
             self.ledger,
@@ -88,6 +93,7 @@ class JobFlow:
         await publication.open()
         try:
             yield
+            self._commits = True
             await publication.commit()
         except BaseException as error:
             with CancelScope(shield=True):
@@ -150,14 +156,27 @@ class JobFlow:
                 following = left.pop(0)
             sink: Any = self._parts_for(left[0]) if left else self._sink
             if leg.awaits is not None:
-                await AwaitingFlow(self._surroundings, leg, source, sink, info).run()
+                self._leg = AwaitingFlow(self._surroundings, leg, source, sink, info)
             else:
                 if leg.step.total_order and not info.sampled and not small:
                     source, info = await self._stored(source, info, leg)
-                await StepFlow(self._surroundings, leg, source, sink, info, following).run()
+                self._leg = StepFlow(self._surroundings, leg, source, sink, info, following)
+            await self._leg.run()
             await self._skipping.check_share()
             if left:
                 source, info = sink, await sink.prepare(self._resources.disk)
+
+    def progress(self, state: JobState, seconds: float) -> Progress:
+        """How the job is now. `state`, `seconds`: as its engine has them."""
+        if self._gauges is None:
+            around = self._surroundings
+            self._gauges = Gauges(self.ledger, self._log, self._resources, around.account)
+        if self._commits and state == "running":
+            state = "committing"
+        leg = self._leg
+        if leg is None:
+            return self._gauges.read(state, seconds, (), None)
+        return self._gauges.read(state, seconds, leg.under_way(), leg.crew())
 
     def report(self) -> Report:
         """What the job did."""
@@ -189,7 +208,8 @@ class JobFlow:
         stored = self._parts_for(leg)
         (storing,) = Job(mapper=passed, name=leg.step.name).steps
         before = Leg(storing, f"{leg.prefix}store.")
-        await StepFlow(self._surroundings, before, source, stored, info).run()
+        self._leg = StepFlow(self._surroundings, before, source, stored, info)
+        await self._leg.run()
         return stored, await stored.prepare(self._resources.disk)
 
     def _parts_for(self, leg: Leg) -> StoredParts:

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from asyncmr.pipeline.attempts import Tries
-from asyncmr.report import Progress, Report, StageProgress, StageReport
+from asyncmr.report import Report, StageReport
 from asyncmr.storage.epochs import Epoch, EpochLog
 
 
@@ -77,9 +77,14 @@ class Ledger:
             done += self._progress[stage][0]
         self._progress[stage] = (done, None if total is None else max(total, done), unit)
 
-    def progress(self) -> Progress:
-        """How far each stage is."""
-        return Progress(self.job, tuple(StageProgress(name, *how) for name, how in self._progress.items()))
+    def how_far(self, stage: str) -> tuple[int, int | None, str] | None:
+        """What was noted of a stage: `(done, total, unit)`."""
+        return self._progress.get(stage)
+
+    def begun(self, stage: str) -> float | None:
+        """When a stage began in this run, as `perf_counter` has it."""
+        span = self._spans.get(stage)
+        return None if span is None else span[0]
 
     def report(self, *, bytes_spilled: int) -> Report:
         """What the job did so far."""

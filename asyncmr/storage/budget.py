@@ -193,6 +193,10 @@ class JobBudget:
             future = asyncio.get_running_loop().create_future()
             await self._budget._wait(_Request(self, size, future))
 
+    def stats(self) -> BudgetStats:
+        """Of the whole budget."""
+        return self._budget.stats()
+
     def release(self, size: int) -> None:
         """Gives back `size` bytes, at once and without fail also in clean-up after `close`."""
         if self._closed:

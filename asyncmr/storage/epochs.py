@@ -11,7 +11,7 @@ awaits, so no reader sees half an epoch. `DurableLog` is the same with a journal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class EpochLog:
 
     def __init__(self) -> None:
         self._stages: dict[str, dict[int, Epoch]] = {}
+        self.forgotten = 0
 
     async def save(self, epoch: Epoch, made: Any = None) -> bool:
         """Before `commit`: makes sure that the epoch outlives the process, where that is asked for.
@@ -71,6 +72,13 @@ class EpochLog:
         """The stage's committed epochs, in the order of their tasks."""
         tasks = self._stages.get(stage, {})
         return (tasks[task] for task in sorted(tasks))
+
+    def by_stage(self) -> dict[str, Collection[Epoch]]:
+        """All committed epochs, each stage's in the order of their commits.
+
+        Since the last time new ones came at the end, and none went, unless `forgotten` has grown.
+        """
+        return {stage: tasks.values() for stage, tasks in self._stages.items()}
 
     def counters(self) -> Counts:
         """The user's counters, summed over every committed epoch of every stage."""
@@ -107,6 +115,7 @@ class EpochLog:
     def forget(self, stage: str, task: int) -> None:
         """Takes a committed epoch back."""
         self._stages.get(stage, {}).pop(task, None)
+        self.forgotten += 1
 
 
 def _add(totals: dict[str, dict[str, int]], stage: str, facts: Mapping[str, int]) -> None:

@@ -31,6 +31,11 @@ class Account:
     def __repr__(self) -> str:
         return f"<Account {self.name!r} used_seconds={self.used_seconds:.3f}>"
 
+    @property
+    def running(self) -> int:
+        """How many calls run now."""
+        return self._running
+
     def begin(self, now: float) -> None:
         self._running += 1
         self._since += now

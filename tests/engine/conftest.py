@@ -8,6 +8,7 @@ import pytest
 
 from asyncmr import Engine
 from asyncmr.pipeline.limits import Limits
+from tests.engine.gated import Gate
 from tests.engine.trail import Trail
 from tests.engine.word_count import WAYS
 from tests.workers.talking import until
@@ -30,3 +31,8 @@ async def engine(limits) -> AsyncIterator[Engine]:
 @pytest.fixture
 def trail(tmp_path) -> Trail:
     return Trail(tmp_path / "trail")
+
+
+@pytest.fixture
+def gate(tmp_path) -> Gate:
+    return Gate(tmp_path / "gate")

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import asyncmr
 from asyncmr import Engine, Job, PairStream, Result
+from asyncmr.progress import Progress
 from asyncmr.protocols import Buffers, Decoder, Encoder, PartWriter, SourceInfo, Split
-from asyncmr.report import Progress, Report
+from asyncmr.report import Report
 from asyncmr.testing import check_reducer
 
 
@@ -151,7 +152,7 @@ async def at_once() -> None:
         assert_type(stream.report, Report)
 
 
-async def on_an_engine(source: asyncmr.Source, show: asyncmr.report.ProgressCallback) -> None:
+async def on_an_engine(source: asyncmr.Source, show: asyncmr.progress.ProgressCallback) -> None:
     async with Engine(
         workers=4,
         memory="512 MiB",

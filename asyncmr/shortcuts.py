@@ -1,0 +1,75 @@
+"""One job, on an engine that is opened for it and closed behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, overload
+
+from asyncmr.api import AnySource, Engine, Path
+from asyncmr.job import Job
+from asyncmr.report import Report
+from asyncmr.result import PairStream, Result
+from asyncmr.started import StartedJob
+from asyncmr.typevars import K, V
+
+
+async def run(job: Job, source: AnySource, output: Path, **arguments: Any) -> Report:
+    """`Engine.run` on an engine of its own; takes the arguments of both."""
+    mine, engine = _divide(arguments, "format", "progress", "dead_letters", "resume")
+    async with Engine(**engine) as opened:
+        return await opened.run(job, source, output, **mine)
+
+
+async def collect(job: Job[K, V], source: AnySource, **arguments: Any) -> Result[K, V]:
+    """`Engine.collect` on an engine of its own; takes the arguments of both."""
+    mine, engine = _divide(arguments, "progress", "dead_letters")
+    async with Engine(**engine) as opened:
+        return await opened.collect(job, source, **mine)
+
+
+def stream(
+    job: Job[K, V], source: AnySource, **arguments: Any
+) -> AbstractAsyncContextManager[PairStream[K, V]]:
+    """`Engine.stream` on an engine of its own; takes the arguments of both."""
+    return _stream(job, source, arguments)
+
+
+@asynccontextmanager
+async def _stream(
+    job: Job[K, V], source: AnySource, arguments: dict[str, Any]
+) -> AsyncIterator[PairStream[K, V]]:
+    mine, engine = _divide(arguments, "progress", "dead_letters")
+    async with Engine(**engine) as opened, opened.stream(job, source, **mine) as pairs:
+        yield pairs
+
+
+@overload
+def start(
+    job: Job, source: AnySource, output: Path, **arguments: Any
+) -> AbstractAsyncContextManager[StartedJob[Report]]: ...
+@overload
+def start(
+    job: Job[K, V], source: AnySource, output: None = None, **arguments: Any
+) -> AbstractAsyncContextManager[StartedJob[Result[K, V]]]: ...
+def start(job: Job, source: AnySource, output: Path | None = None, **arguments: Any) -> Any:
+    """`Engine.start` on an engine of its own; takes the arguments of both.
+
+    async with asyncmr.start(job, "books/*.txt", "out/") as running:
+        report = await running
+    """
+    return _start(job, source, output, arguments)
+
+
+@asynccontextmanager
+async def _start(
+    job: Job, source: AnySource, output: Path | None, arguments: dict[str, Any]
+) -> AsyncIterator[StartedJob[Any]]:
+    mine, engine = _divide(arguments, "format", "progress", "dead_letters", "resume")
+    async with Engine(**engine) as opened, opened.start(job, source, output, **mine) as running:
+        yield running
+
+
+def _divide(arguments: dict[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    mine = {name: arguments[name] for name in names if name in arguments}
+    return mine, {name: value for name, value in arguments.items() if name not in mine}
