@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asyncmr.errors import AsyncMRError
 from asyncmr.kernel.formats import TextFormat
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
+    from asyncmr.cli.bar import StageBar
     from asyncmr.progress import Progress
     from asyncmr.result import PairStream
 
@@ -79,7 +78,7 @@ class Bars:
     """One progress bar a stage, on standard error."""
 
     def __init__(self) -> None:
-        self._bars: dict[str, tqdm[Any]] = {}
+        self._bars: dict[str, StageBar] = {}
 
     def __enter__(self) -> Bars:
         return self
@@ -90,19 +89,18 @@ class Bars:
 
     def show(self, progress: Progress) -> None:
         """Moves the bars to where `progress` is."""
-        from tqdm import tqdm
+        from asyncmr.cli.bar import StageBar
 
         for stage in progress.stages:
             bar = self._bars.get(stage.name)
             if bar is None:
-                bar = self._bars[stage.name] = tqdm(
-                    desc=stage.name,
-                    unit=stage.unit if stage.unit == "B" else f" {stage.unit}",
-                    unit_scale=stage.unit == "B",
-                    position=len(self._bars),
-                    dynamic_ncols=True,
-                    file=sys.stderr,
-                )
-            bar.total = stage.total
-            bar.n = stage.done
-            bar.refresh()
+                bar = self._bars[stage.name] = StageBar(stage, position=len(self._bars))
+            bar.show(stage, *(_of_the_job(progress) if stage is progress.stages[-1] else ()))
+
+
+def _of_the_job(progress: Progress) -> Iterator[str]:
+    """What is to be said of no single stage."""
+    if progress.disk:
+        yield f"{progress.disk / 1e6:,.0f} MB on disk"
+    if progress.state == "committing":
+        yield "finishing the output"
