@@ -6,13 +6,14 @@ import operator
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, assert_type
 
 from hypothesis import strategies as st
 
 import asyncmr
-from asyncmr import Engine, Job, PairStream, Result
-from asyncmr.progress import Progress
+from asyncmr import Engine, Job, PairStream, Progress, Result, RunningJob, StartedJob
+from asyncmr.progress import JobState
 from asyncmr.protocols import Buffers, Decoder, Encoder, PartWriter, SourceInfo, Split
 from asyncmr.report import Report
 from asyncmr.testing import check_reducer
@@ -175,7 +176,25 @@ async def on_an_engine(source: asyncmr.Source, show: asyncmr.progress.ProgressCa
                 assert_type((keys, values), tuple[list[float], list[str]])
 
 
+async def beside(engine: Engine) -> None:
+    async with engine.start(summed, "books/*.txt", "out/", format="text") as writing:
+        assert_type(writing, StartedJob[Report])
+        assert_type(await writing, Report)
+        async for progress in writing.updates(interval=1):
+            assert_type(progress, Progress)
+        assert_type(writing.report, Report)
+    async with engine.start(summed, "books/*.txt") as collecting:
+        assert_type(await collecting, Result[str, int])
+        collecting.cancel()
+    async with asyncmr.start(summed, "books/*.txt", "out/", share=0.5) as alone:
+        assert_type(await alone, Report)
+    for job in engine.jobs:
+        assert_type(job, RunningJob)
+        assert_type((job.name, job.started, job.state), tuple[str, datetime, JobState])
+
+
 def show(progress: Progress) -> None:
+    assert_type(progress.as_dict(), dict[str, Any])
     for stage in progress.stages:
         assert_type((stage.name, stage.done, stage.total, stage.unit), tuple[str, int, int | None, str])
 
