@@ -233,6 +233,8 @@ class StepFlow:
                         "its prepare() should say SourceInfo(..., divided=True)"
                     )
                 mapped, parts = await self._mapper.map(split, fused=True)
+                if self._shuffles:
+                    self._reducer.advance(len(parts))
                 for part in parts:
                     done.add(part.index)
                     await self._accept(part.index, part.writer)

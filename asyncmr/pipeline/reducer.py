@@ -42,7 +42,7 @@ class Reducer(Actor[Partition, Part]):
         context.ledger.begin(self._stage)
         if context.following is not None:
             context.ledger.begin(context.following)
-        context.ledger.advance(self._stage, 0, self._partitions, "partitions")
+        self.advance(0)
         shares = partition.shares()
         whole = all(sum(run.size for run in runs) <= context.limits.whole for _, runs in shares)
         task = Task(self._stage, f"partition {index}", "reduce", (index, context.sorts or not whole))
@@ -57,8 +57,12 @@ class Reducer(Actor[Partition, Part]):
             made = await context.gather(task, index, shares, part=index)
         else:
             made = await context.merge(task, index, await self._sorted(index, shares), part=index)
-        context.ledger.advance(self._stage, 1, self._partitions, "partitions")
+        self.advance(1)
         return Part(index, made.parts[index])
+
+    def advance(self, partitions: int) -> None:
+        """Notes that so many more partitions are reduced, wherever that was done."""
+        self._context.ledger.advance(self._stage, partitions, self._partitions, "partitions")
 
     async def _sorted(self, partition: int, shares: Sequence[tuple[int, Sequence[Run]]]) -> Sequence[Run]:
         """Sorted runs of a partition, no more of them than can be merged at once."""
