@@ -92,8 +92,8 @@ class Gauges:
             tasks = [(has_worker, retries) for stage, has_worker, retries in under_way if stage == name]
             how_far = self._ledger.how_far(name)
             if how_far is None:
-                if not tasks and not self._log.committed(name):
-                    continue  # what other stages' tasks do for it is told with them
+                if not tasks and (self._ledger.begun(name) is None or not self._log.committed(name)):
+                    continue  # other stages' tasks did it, or an earlier run of the job, and its turn is still to come
                 how_far = (self._log.committed(name), None, "tasks")
             done, total, unit = how_far
             pace = self._paces.get(name)
