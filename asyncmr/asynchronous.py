@@ -15,6 +15,9 @@ HELD_BYTES = 4 << 20
 
 DEFAULT_CONCURRENCY = 32
 
+# So many values that are held are given without a turn of the loop.
+_TURN = 1024
+
 
 def is_async(function: object) -> bool:
     """Whether a call of it gives something to await, or an async generator."""
@@ -62,8 +65,12 @@ class Values(Generic[V]):
 
     async def __aiter__(self) -> AsyncIterator[V]:
         if self._held is not None:
-            for value in self._held:
+            from asyncio import sleep
+
+            for number, value in enumerate(self._held, 1):
                 yield value
+                if number % _TURN == 0:
+                    await sleep(0)
         elif self._pieces is not None:
             async for piece in self._pieces():
                 for value in piece:

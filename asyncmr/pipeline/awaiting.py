@@ -122,7 +122,7 @@ class Collector(Actor[Portion, Part]):
                     self._errors.leave_out(call, left_out)
                     continue
                 counts.append(call.counts)
-                await writer.add(call.pairs)
+                await writer.add(call.pairs, call.size)
             await writer.finish()
         except NotEncodable as found:
             raise await self._errors.not_encodable(found) from found.__cause__

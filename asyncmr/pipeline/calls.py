@@ -76,7 +76,7 @@ class Call:
     """One record, and what became of it: `pairs` and `counts`, or the `error` of the last attempt.
 
     `repeats`: how many attempts there were after the first. `timed_out`: it took too long. `fatal`: it cannot be left
-    out. `is_final`: it fails the job.
+    out. `is_final`: it fails the job. `size`: what its pairs take in memory.
     """
 
     record: Record
@@ -89,7 +89,7 @@ class Call:
     fatal: bool = False
     is_final: bool = False
     ended: bool = False
-    held: int = 0
+    size: int = 0
 
 
 class Calls:
@@ -129,15 +129,14 @@ class Calls:
 
     async def begin(self, record: Record) -> None:
         """Calls the function; waits until there is room for one more call. After a failure it waits for ever."""
-        held = record.size + _CALL_BYTES
-        while not self._has_room(held):
+        call = Call(record, self._begun)
+        while not self._has_room(_held(call)):
             self._room.clear()
             await self._room.wait()
-        call = Call(record, self._begun, held=held)
         self._begun += 1
         self._running += 1
         self._waiting += 1
-        self._held += held
+        self._held += _held(call)
         self._line.append(call)
         task = asyncio.create_task(self._run(call), name=f"{self._role} {self.name}, call {call.number}")
         self._tasks[task] = call
@@ -157,7 +156,7 @@ class Calls:
                 self._line.popleft()
                 if call is not None:
                     self._waiting -= 1
-                    self._held -= call.held
+                    self._held -= _held(call)
                     self._room.set()
                 return call
             self._turn.clear()
@@ -171,9 +170,8 @@ class Calls:
     async def _run(self, call: Call) -> None:
         try:
             await self._try(call)
-            grown = estimate_bytes(call.pairs)
-            call.held += grown
-            self._held += grown
+            call.size = estimate_bytes(call.pairs)
+            self._held += call.size
             call.ended = True
         except BaseException as error:
             if self._ending or isinstance(error, _ENDS):
@@ -308,6 +306,10 @@ class Calls:
                 excerpt(call.record.shown),
                 exc_info=error,
             )
+
+
+def _held(call: Call) -> int:
+    return _CALL_BYTES + call.record.size + call.size
 
 
 def _pause(call: Call) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from asyncmr.kernel.footprint import estimate_bytes
 from asyncmr.pipeline.made import Made
 from asyncmr.protocols import Encoder, Pair
 
@@ -36,8 +35,8 @@ class PairWriter:
         self._encoded: list[bytes] = []
         self.pairs = 0
 
-    async def add(self, pairs: list[Pair]) -> None:
-        """Takes these pairs.
+    async def add(self, pairs: list[Pair], size: int) -> None:
+        """Takes these pairs, which take `size` bytes in memory.
 
         Raises:
             NotEncodable: one of them, or of those before, cannot be encoded.
@@ -46,7 +45,7 @@ class PairWriter:
         for at in range(0, len(pairs), _LOOK):
             some = pairs[at : at + _LOOK]
             self._waiting += some
-            self._size += estimate_bytes(some)
+            self._size += size * len(some) // len(pairs)
             if len(self._waiting) >= _PAIRS or self._size >= _BYTES:
                 self._encode()
                 if sum(map(len, self._encoded)) >= _CHUNK:

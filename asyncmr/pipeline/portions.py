@@ -123,5 +123,7 @@ def _records(decoder: Decoder, view: memoryview, batch: RecordBatch) -> Iterator
     for at, value in enumerate(values):
         key = None if keys is None else keys[at]
         behind = start + 1 if indexes else decoder.advance(view, start, 1)
-        yield Record(key, value, start, estimate_bytes([key, value])), behind
+        quick = key is None and type(value) is str
+        size = len(value) if quick else estimate_bytes([key, value])
+        yield Record(key, value, start, size), behind
         start = behind
