@@ -7,7 +7,7 @@ from asyncmr.excerpt import failure_of, message_of, traceback_of, type_name
 from asyncmr.kernel.failures import UserFailure, excerpt
 from asyncmr.kernel.leftout import LeftOut
 from asyncmr.pipeline.blame import LineNumber, blamed, place_of
-from asyncmr.pipeline.calls import Call
+from asyncmr.pipeline.call import Call
 from asyncmr.pipeline.pair_writer import NotEncodable
 from asyncmr.protocols import Piece, Split
 from asyncmr.workers import RemoteError

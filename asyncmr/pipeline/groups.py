@@ -18,7 +18,7 @@ from asyncmr.kernel.blocks import decode_pairs, pair_blocks
 from asyncmr.kernel.failures import excerpt
 from asyncmr.kernel.footprint import estimate_bytes
 from asyncmr.pipeline.attempts import Done
-from asyncmr.pipeline.calls import Record
+from asyncmr.pipeline.call import Record
 from asyncmr.pipeline.made import Made
 from asyncmr.pipeline.messages import HANDLE
 from asyncmr.pipeline.portions import Portion

@@ -16,7 +16,7 @@ from typing import Protocol
 from asyncmr.actors import Actor
 from asyncmr.kernel.footprint import estimate_bytes
 from asyncmr.pipeline.attempts import Done
-from asyncmr.pipeline.calls import Record
+from asyncmr.pipeline.call import Record
 from asyncmr.pipeline.context import TaskContext
 from asyncmr.pipeline.feeding import PrivateBuffers
 from asyncmr.pipeline.made import Made

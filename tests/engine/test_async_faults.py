@@ -13,7 +13,7 @@ import pytest
 import asyncmr
 from asyncmr import Engine, Job, MapperError, ReducerError, SkipLimitError, TaskTimeout, UserCodeError
 from asyncmr.connectors.text import TextFiles
-from asyncmr.pipeline import calls, portions
+from asyncmr.pipeline import async_function, portions
 from tests.engine.at_rest import is_at_rest
 from tests.engine.faulty import collected
 from tests.engine.test_cancellation import SECONDS
@@ -50,7 +50,7 @@ def by_sevens(_key, record):
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(calls, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(async_function, "FIRST_PAUSE", 0.0)
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ async def test_an_async_function_gives_the_pairs_of_its_plain_form(
     assert got == plain
 
 
+@pytest.mark.both_loops
 @pytest.mark.parametrize("functions", ["m", "r", "mr"])
 async def test_with_worker_processes(engine, functions):
     assert dict(await engine.collect(late(COUNT, functions), source())) == WORDS

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmr.pipeline import calls as module
-from asyncmr.pipeline.calls import Calls, Record
+from asyncmr.pipeline.call import Record
+from asyncmr.pipeline.calls import Calls
 from asyncmr.pipeline.tolerance import Tolerance
 from tests.simulation.loop import SimulatedLoop
 
@@ -365,3 +366,18 @@ def test_values_that_could_not_be_read_end_all_whatever_the_function_makes_of_it
     assert call.is_final
     assert call.error is faults[0]
     assert len(faults) == 1
+
+
+def test_a_generator_that_never_waits_is_ended_in_its_own_call_when_its_time_is_up():
+    closed = []
+
+    async def endless(_key, value):
+        try:
+            while True:
+                yield value, None
+        finally:
+            closed.append(asyncio.current_task())
+
+    (ended,), _ = simulated(lambda: all_of(calls_of(endless, task_timeout=0.01, retries=0), [7]))
+    assert ended.timed_out
+    assert [task.get_name() for task in closed] == ["mapper endless, call 0"]
