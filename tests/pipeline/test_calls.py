@@ -380,4 +380,6 @@ def test_a_generator_that_never_waits_is_ended_in_its_own_call_when_its_time_is_
 
     (ended,), _ = simulated(lambda: all_of(calls_of(endless, task_timeout=0.01, retries=0), [7]))
     assert ended.timed_out
-    assert [task.get_name() for task in closed] == ["mapper endless, call 0"]
+    (task,) = closed
+    assert task is not None
+    assert task.get_name().endswith("endless, call 0")
