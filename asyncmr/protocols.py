@@ -67,11 +67,16 @@ class Buffers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of one file inside a split: where it lies in the file, and where in the split."""
+    """A stretch of one file inside a split: where it lies in the file, and where in the split.
+
+    `offset`: None where the piece is the whole file as one record. `line`: the number of its first line, where the
+    file cannot be read again to count, as a pipe.
+    """
 
     path: str
-    offset: int
+    offset: int | None
     start: int
+    line: int | None = None
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Which files an input names: paths, globs and folders, and lists of these.
 
-A path that exists is itself, also when it looks like a glob. A folder stands for all files below it. In a
-glob, `*`, `?` and `[...]` match within a name, and `**` any number of folders.
+`-` is standard input. A path that exists is itself, also when it looks like a glob. A folder stands for all files
+below it. In a glob, `*`, `?` and `[...]` match within a name, and `**` any number of folders.
 
 Order: that of the list, and by name within a glob or folder. Each item of a list stands for itself: a file that
 two of them name or match is read twice, and by one glob once.
@@ -9,7 +9,8 @@ two of them name or match is read twice, and by one glob once.
 Names that begin with `.` are passed over as in a shell, unless they are written out or their part of the pattern
 begins with a `.`. In a folder those that begin with `_` (such as `_SUCCESS`) are passed over too, as in Hadoop.
 Links are followed, and a folder that is reached by several ways is entered once. Nothing else is passed over:
-what is found and cannot be read is an error.
+what is found and cannot be read is an error. A pipe that is named itself, such as a shell's
+`<(...)`, is read like a file, but once.
 """
 
 from __future__ import annotations
@@ -34,13 +35,20 @@ _KINDS = {
     stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device",
 }  # fmt: skip
 
+STDIN = "<stdin>"
+"""What errors call standard input."""
+
 
 class FileEntry(NamedTuple):
-    """A file as it was when it was listed. `path` is spelled as the user spelled it."""
+    """A file as it was when it was listed. `path` is spelled as the user spelled it.
+
+    `pipe`: it can be read only once, and nobody knows how long it is; standard input too.
+    """
 
     path: str
     size: int
     mtime_ns: int
+    pipe: bool = False
 
 
 def resolve(paths: PathSpec) -> list[FileEntry]:
@@ -55,15 +63,23 @@ def resolve(paths: PathSpec) -> list[FileEntry]:
         raise InputError(
             "an input path, or the list of them, is empty; name at least one file, glob or folder"
         )
+    if items.count("-") > 1:
+        raise UsageError("standard input, '-', is named twice, and can be read only once; name it once")
     return [entry for item in items for entry in _files(item)]
 
 
 def _files(item: str) -> Iterator[FileEntry]:
+    if item == "-":
+        yield _standard_input()
+        return
     status = _status(item)
     if status is None and not _is_glob(item):
         raise InputError(_missing(item))
     if status is not None and not stat.S_ISDIR(status.st_mode):
-        yield _entry(item, status)
+        if stat.S_ISFIFO(status.st_mode):
+            yield FileEntry(item, 0, 0, pipe=True)
+        else:
+            yield _entry(item, status)
         return
     found = set(_matches(item) if status is None else _below(item))
     if not found:
@@ -98,13 +114,21 @@ def _status(path: str) -> os.stat_result | None:
         raise translated(error, "look at the input", path, raises=InputError) from error
 
 
+def _standard_input() -> FileEntry:
+    try:
+        os.fstat(0)
+    except OSError as error:
+        raise InputError("standard input is closed; name a file, or pipe something in") from error
+    return FileEntry(STDIN, 0, 0, pipe=True)
+
+
 def _entry(path: str, status: os.stat_result | None) -> FileEntry:
     if status is None:
         raise InputError(_missing(path))
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
         raise InputError(
-            f"the input {path!r} is a {kind}, and only regular files can be read; copy it to one"
+            f"the input {path!r} is a {kind}, and only files can be read, and pipes that are named one by one"
         )
     if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         raise InputError(f"the input {path!r} may not be read by this user; check its permissions")

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import NamedTuple
 
 from asyncmr.errors import (
     AsyncMRError,
     CombinerError,
-    InputError,
+    FormatError,
     KeyTypeError,
     MapperError,
     OperatorError,
     PartitionerError,
+    RecordError,
     ReducerError,
     RemoteTraceback,
     UserCodeError,
 )
-from asyncmr.protocols import Split
+from asyncmr.protocols import Piece, Split
 from asyncmr.workers import RemoteError
 
-_ROLES: dict[str, type[UserCodeError]] = {
+_ROLES: dict[str, type[UserCodeError | RecordError]] = {
     "mapper": MapperError,
+    "decoder": RecordError,
     "combiner": CombinerError,
     "reducer": ReducerError,
     "fold": ReducerError,
@@ -31,8 +32,8 @@ _ROLES: dict[str, type[UserCodeError]] = {
     "partitioner": PartitionerError,
 }
 
-# Given a path and a byte offset, the number of the line that begins there.
-LineNumber = Callable[[str, int], Awaitable[int]]
+# Given a path and a byte offset, the number of the line that begins there; None if it cannot be read any more.
+LineNumber = Callable[[str, int], Awaitable[int | None]]
 
 
 # What these do half-way leaves no right value behind, so nothing can be left out.
@@ -51,6 +52,9 @@ async def blamed(
     """The error to raise for what a worker reported. `skips`: the job skips what can be skipped."""
     if error.type_name == "asyncmr.errors.KeyTypeError":
         return _with_traceback(KeyTypeError(f"job {job!r}, stage {stage!r}: {error.message}"), error)
+    if error.type_name == "asyncmr.errors.FormatError":
+        key = (error.facts or {}).get("key", "")
+        return _with_traceback(FormatError(f"job {job!r}, stage {stage!r}: {error.message}", key=key), error)
     facts = error.facts or {}
     if "following" in facts:
         stage = facts["following"]
@@ -126,11 +130,16 @@ async def place_of(position: int | None, split: Split | None, line_number: LineN
         return Place()
     for piece in reversed(split.pieces):
         if piece.start <= position:
-            line: int | None = None
-            with suppress(InputError):  # the file went away meanwhile: that is not what the user should hear
-                line = await line_number(piece.path, piece.offset + position - piece.start)
-            return Place(piece.path, line)
+            return Place(piece.path, await _line(piece, position, split, line_number))
     return Place(record=position)
+
+
+async def _line(piece: Piece, position: int, split: Split, line_number: LineNumber) -> int | None:
+    if piece.line is not None and split.buffer is not None:
+        return piece.line + bytes(split.buffer.view[piece.start : position]).count(b"\n")
+    if piece.offset is None:
+        return None
+    return await line_number(piece.path, piece.offset + position - piece.start)
 
 
 def _with_traceback(raised: AsyncMRError, error: RemoteError) -> AsyncMRError:

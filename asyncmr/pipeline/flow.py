@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from asyncmr.actors import Crew, CrewStats, open_channel
-from asyncmr.connectors.text import line_number
+from asyncmr.connectors.line_numbers import line_number
 from asyncmr.errors import UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.buckets import BucketLayout

@@ -182,7 +182,8 @@ def _title(split: Split) -> str:
         return f"split {split.index}"
     first, last = split.pieces[0], split.pieces[-1]
     until = "" if first.path == last.path else f" to {last.path}"
-    return f"split {split.index} ({first.path} from byte {first.offset}{until})"
+    begin = "" if first.offset is None else f" from byte {first.offset}"
+    return f"split {split.index} ({first.path}{begin}{until})"
 
 
 def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncmr.connectors.dead_letters import DeadLetters
-from asyncmr.connectors.text import LineNumbers
+from asyncmr.connectors.line_numbers import LineNumbers
 from asyncmr.errors import RemoteTraceback, SkipLimitError
 from asyncmr.kernel.failures import EXCERPT
 from asyncmr.kernel.leftout import Entry, LeftOut
@@ -155,7 +155,7 @@ class Skipping:
             entry = Entry(*told)
             path, offset = _place(entry, kept.pieces)
             line = None
-            if path is not None:
+            if path is not None and offset is not None:
                 yield from lines.seek(path, offset)
                 line = lines.line
             if len(first) < LISTED:
@@ -189,13 +189,14 @@ class Skipping:
         return error
 
 
-def _place(entry: Entry, pieces: tuple[Piece, ...]) -> tuple[str | None, int]:
+def _place(entry: Entry, pieces: tuple[Piece, ...]) -> tuple[str | None, int | None]:
     """The file that a record came from, and where in it; no file if it came from none."""
     if entry.position is not None:
         for piece in reversed(pieces):
             if piece.start <= entry.position:
-                return piece.path, piece.offset + entry.position - piece.start
-    return None, 0
+                offset = piece.offset
+                return piece.path, None if offset is None else offset + entry.position - piece.start
+    return None, None
 
 
 def _skipped(kept: _Kept, entry: Entry, path: str | None, line: int | None) -> Skipped:
@@ -206,12 +207,14 @@ def _skipped(kept: _Kept, entry: Entry, path: str | None, line: int | None) -> S
     return Skipped(kept.stage, path, line, record, key, entry.error, entry.message)
 
 
-def _letter(job: str, kept: _Kept, entry: Entry, path: str | None, line: int | None, offset: int) -> bytes:
+def _letter(
+    job: str, kept: _Kept, entry: Entry, path: str | None, line: int | None, offset: int | None
+) -> bytes:
     letter: dict[str, Any] = {"job": job, "stage": kept.stage}
     if kept.key:
         letter["key"] = entry.text
     else:
-        letter |= {"path": path, "line": line, "offset": None if path is None else offset}
+        letter |= {"path": path, "line": line, "offset": offset}
         letter["record"] = entry.text
     letter |= {"error": entry.error, "message": entry.message}
     if entry.cut:

@@ -102,8 +102,12 @@ class Disk:
 
     async def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls `function` in a thread: for stat, rename, rmtree and the like. Its errors pass unchanged."""
+        return await finish(self.begin(function, *args, **kwargs))
+
+    def begin(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Begins what `run` does. The caller has to see it to its end, by `finish`, whatever happens."""
         loop = asyncio.get_running_loop()
-        return await finish(loop.run_in_executor(self._executor, lambda: function(*args, **kwargs)))
+        return loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
 
     async def open(
         self,

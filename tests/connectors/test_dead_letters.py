@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncmr.connectors import text
+from asyncmr.connectors import line_numbers
 from asyncmr.connectors.dead_letters import DeadLetters
-from asyncmr.connectors.text import LineNumbers
+from asyncmr.connectors.line_numbers import LineNumbers
 from asyncmr.errors import OutputError
 from asyncmr.storage.disk import Disk
 
@@ -83,7 +83,7 @@ def test_lines_have_the_numbers_that_they_have_in_the_file(lines, data, tmp_path
 
 
 def test_a_file_is_read_once_for_lines_that_are_asked_for_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(text, "SLICE_BYTES", 10)
+    monkeypatch.setattr(line_numbers, "SLICE_BYTES", 10)
     (tmp_path / "a").write_bytes(b"123456789\n" * 30)
     numbers = LineNumbers()
     pauses = [len(list(numbers.seek(str(tmp_path / "a"), offset))) for offset in (100, 100, 250)]

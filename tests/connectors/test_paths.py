@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncmr.connectors.paths import resolve
+from asyncmr.connectors.paths import STDIN, FileEntry, resolve
 from asyncmr.errors import InputError, UsageError
 
 
@@ -38,7 +38,7 @@ def found(paths) -> list[str]:
 
 def test_a_file_is_itself_with_its_size(here: Path) -> None:
     (entry,) = resolve("a.txt")
-    assert entry == ("a.txt", 5, (here / "a.txt").stat().st_mtime_ns)
+    assert entry == FileEntry("a.txt", 5, (here / "a.txt").stat().st_mtime_ns)
     assert resolve(here / "a.txt")[0].path == str(here / "a.txt")
 
 
@@ -129,12 +129,25 @@ def test_what_is_no_path_is_refused() -> None:
         resolve(["a.txt", 5])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("paths", ["pipes/pipe", "pipes", "pipes/*"])
-def test_a_pipe_is_refused(paths: str) -> None:
+@pytest.mark.parametrize("paths", ["pipes", "pipes/*"])
+def test_a_pipe_that_is_only_found_is_refused(paths: str) -> None:
+    """Nobody may ever write to it."""
     os.mkdir("pipes")
     os.mkfifo("pipes/pipe")
     with pytest.raises(InputError, match="is a pipe"):
         resolve(paths)
+
+
+def test_a_pipe_that_is_named_and_standard_input_are_read_once(here: Path) -> None:
+    os.mkfifo("pipe")
+    assert resolve(["pipe", "-"]) == [FileEntry("pipe", 0, 0, pipe=True), FileEntry(STDIN, 0, 0, pipe=True)]
+    with pytest.raises(UsageError, match="named twice"):
+        resolve(["-", "a.txt", "-"])
+
+
+def test_a_file_called_minus_is_named_by_its_folder(here: Path) -> None:
+    (here / "-").write_text("x")
+    assert resolve("./-")[0].size == 1
 
 
 def test_a_link_that_leads_nowhere_is_named(here: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from asyncmr.connectors import text
-from asyncmr.connectors.text import TextFiles, line_number
+from asyncmr.connectors import line_numbers, plain_files, splitting
+from asyncmr.connectors.line_numbers import line_number
+from asyncmr.connectors.text import TextFiles
 from asyncmr.errors import InputError, UsageError
 from asyncmr.storage.disk import Disk
 from tests.connectors.reading import Memories, lines_of, read_splits
@@ -41,8 +42,8 @@ def written(folder, contents):
 async def test_splits_hold_every_line_once_with_its_place(small, slice_bytes, contents, split_bytes):
     """For any contents, sizes of splits and slices, and whichever way files are read."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text, "_SMALL_BYTES", small)
-        patch.setattr(text, "SLICE_BYTES", slice_bytes)
+        patch.setattr(plain_files, "SMALL_BYTES", small)
+        patch.setattr(splitting, "SLICE_BYTES", slice_bytes)
         paths = written(folder, contents)
         splits = await read_splits(TextFiles(paths, split_bytes=split_bytes))
         assert [line for split in splits for line in lines_of(split.data)] == [
@@ -76,7 +77,7 @@ async def test_the_cut_does_not_depend_on_the_way_files_are_read(contents, split
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         paths = written(folder, contents)
         for small in (0, 64 << 10):
-            patch.setattr(text, "_SMALL_BYTES", small)
+            patch.setattr(plain_files, "SMALL_BYTES", small)
             cuts.append(await read_splits(TextFiles(paths, split_bytes=split_bytes)))
     assert cuts[0] == cuts[1]
 
@@ -86,7 +87,7 @@ async def test_the_cut_does_not_depend_on_the_way_files_are_read(contents, split
 async def test_a_line_number_counts_the_newlines_before_it(content, data):
     offset = data.draw(st.integers(0, len(content)))
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text, "SLICE_BYTES", 4)
+        patch.setattr(line_numbers, "SLICE_BYTES", 4)
         [path] = written(folder, [content])
         async with Disk() as disk:
             assert await line_number(disk, path, offset) == content[:offset].count(b"\n") + 1

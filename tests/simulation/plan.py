@@ -176,7 +176,7 @@ def _sizes(draw: random.Random, crowded: bool) -> dict[str, int]:
         "kernel.outlets.PACK_BYTES": draw.choice([1, 300, 1 << 20]),
         "kernel.outlets.CHUNK_PAIRS": draw.choice([1, 7, 8192]),
         "connectors.memory._SLICE_RECORDS": 1024 if crowded else draw.choice([7, 1024]),
-        "connectors.text.SLICE_BYTES": draw.choice([16, 100, 1 << 20]),
-        "connectors.text._SMALL_BYTES": draw.choice([0, 64 << 10]),
+        "connectors.splitting.SLICE_BYTES": draw.choice([16, 100, 1 << 20]),
+        "connectors.plain_files.SMALL_BYTES": draw.choice([0, 64 << 10]),
         "engines.local.MOST_JOBS": 64 if crowded else draw.choice([1, 2, 64]),
     }
