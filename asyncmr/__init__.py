@@ -18,15 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncmr.aggregators import Count, Distinct, Max, Mean, Min, Sum, TopK
-    from asyncmr.api import Engine, records
+    from asyncmr.api import Engine
     from asyncmr.asynchronous import Values
     from asyncmr.batches import batch
+    from asyncmr.connectors.sources import documents, json_lines, pairs, records
     from asyncmr.counters import counter
     from asyncmr.errors import (
         AsyncMRError,
         ClosedError,
         CombinerError,
+        CorruptInputError,
         CorruptRunError,
+        FormatError,
         InputError,
         JobCancelled,
         KeyTypeError,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
         OutputError,
         PartitionerError,
         PoolStartError,
+        RecordError,
         ReducerError,
         ResumeError,
         SkipLimitError,
@@ -64,10 +68,12 @@ __all__ = [
     "AsyncMRError",
     "ClosedError",
     "CombinerError",
+    "CorruptInputError",
     "CorruptRunError",
     "Count",
     "Distinct",
     "Engine",
+    "FormatError",
     "InputError",
     "Job",
     "JobCancelled",
@@ -85,6 +91,7 @@ __all__ = [
     "PoolStartError",
     "Progress",
     "QueueProgress",
+    "RecordError",
     "ReducerError",
     "Report",
     "Result",
@@ -108,6 +115,9 @@ __all__ = [
     "batch",
     "collect",
     "counter",
+    "documents",
+    "json_lines",
+    "pairs",
     "records",
     "register_key_type",
     "run",
@@ -117,9 +127,10 @@ __all__ = [
 
 _MODULES = {
     "aggregators": ("Count", "Distinct", "Max", "Mean", "Min", "Sum", "TopK"),
-    "api": ("Engine", "records"),
+    "api": ("Engine",),
     "asynchronous": ("Values",),
     "batches": ("batch",),
+    "connectors.sources": ("documents", "json_lines", "pairs", "records"),
     "counters": ("counter",),
     "job": ("Job",),
     "kernel.keys": ("register_key_type",),

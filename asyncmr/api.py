@@ -6,27 +6,23 @@ What an engine is made of is imported when one is made: a user's script imports 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+from asyncmr.connectors.sources import AnySource, Path, source_of
 from asyncmr.errors import UsageError
 from asyncmr.job import Job
 from asyncmr.progress import ProgressCallback
-from asyncmr.protocols import Source, is_source
 from asyncmr.report import Report
 from asyncmr.result import PairStream, Result
 from asyncmr.typevars import K, V
 
 if TYPE_CHECKING:
-    from asyncmr.connectors.memory import Records
     from asyncmr.running import RunningJob
     from asyncmr.started import StartedJob
-
-Path = str | os.PathLike[str]
-AnySource = Path | Iterable[Path] | Source
 
 
 class Engine:
@@ -151,8 +147,11 @@ class Engine:
     ) -> Report:
         """Runs `job` and writes its pairs as files `part-00000`, ... into the folder `output`, then `_SUCCESS`.
 
-        `source`: a path, a glob, a folder, a list of these, `asyncmr.records(...)`, or any `Source`. `output` must
-        not exist, or be empty. `progress` is called on the loop, some times a second, with a `Progress`.
+        `source`: a path, a glob, a folder, `-` for standard input, a list of these, an async iterable of records,
+        `asyncmr.records(...)`, `json_lines(...)`, `pairs(...)`, `documents(...)`, or any `Source`. `output` must not
+        exist, or be empty. `format`: "text" for `key<TAB>value` lines, or "jsonl" for JSON lines, which keep the
+        types; `pairs(...)` reads both back in. `progress` is called on the loop, some times a second, with a
+        `Progress`.
 
         `dead_letters`: with `on_error="skip"`, a file that gets all that was skipped, as JSON lines, in input order;
         it must not exist. It is written at the end of the job, also if that fails because of `skip_limit`.
@@ -165,9 +164,10 @@ class Engine:
         stages. When the job is done only a note of that stays, and the same call returns the report at once.
 
         Raises:
-            InputError: the source is missing or matches nothing.
+            InputError: the source is missing, matches nothing, or cannot be read; `RecordError`: a record of it cannot.
             ResumeError: `resume` is the journal of another job, input, output or version, or another process has it.
-            OutputError: `output` is not empty, `dead_letters` exists, or one of them cannot be written.
+            OutputError: `output` is not empty, `dead_letters` exists, or one of them cannot be written;
+                `FormatError`: the format has no way to write a pair.
             UserCodeError: a function of the job raised, or `verify=` found that it gives two results.
             SkipLimitError: more was skipped than `skip_limit` allows.
             WorkerDied, TaskTimeout: the retries are used up.
@@ -313,38 +313,3 @@ class Engine:
             return Result(await sink.columns(), report)
 
         return started(running, collected)
-
-
-def source_of(source: AnySource) -> Source:
-    """The source that a caller means.
-
-    Raises:
-        UsageError: it is none.
-    """
-    from asyncmr.connectors.text import TextFiles
-
-    if isinstance(source, str | os.PathLike):
-        return TextFiles(source)
-    if is_source(source):
-        return source
-    if isinstance(source, Iterable):
-        paths = list(source)
-        if all(isinstance(path, str | os.PathLike) for path in paths):
-            return TextFiles(paths)
-    raise UsageError(
-        f"{type(source).__name__} is no source; pass a path, a glob, a folder or a list of these, "
-        "or wrap records that are in memory in asyncmr.records(...)"
-    )
-
-
-def records(iterable: Iterable[Any], *, records_per_task: int | None = None) -> Records:
-    """Records in memory as a source: each reaches the mapper as `(None, record)`.
-
-    `records_per_task`: how many make a task; by default what is about a megabyte. An iterator can be read by
-    one job only.
-
-        result = await asyncmr.collect(job, asyncmr.records(["to be", "or not"]))
-    """
-    from asyncmr.connectors.memory import Records
-
-    return Records(iterable, records_per_task=records_per_task)

@@ -100,11 +100,11 @@ def batch(
         UsageError: a form that there is not, a size that is none, or what cannot be marked as a batch function.
     """
     if callable(form):
-        return _marked(form, BatchKind("records", DEFAULT_SIZE))
+        return marked(form, BatchKind("records", DEFAULT_SIZE))
     if form not in get_args(BatchForm):
         raise UsageError(f'batch({form!r}): the forms are "records", "bytes" and "arrow"')
     kind = BatchKind(form, parse_size(size), otherwise, parse_size(memory) if memory else 0)
-    return lambda function: _marked(function, kind)
+    return lambda function: marked(function, kind)
 
 
 def batch_kind(function: object) -> BatchKind | None:
@@ -118,7 +118,7 @@ def batch_kind(function: object) -> BatchKind | None:
     return None
 
 
-def _marked(function: BatchFunction, kind: BatchKind) -> BatchFunction:
+def marked(function: BatchFunction, kind: BatchKind) -> BatchFunction:
     refuse_async("batch", function)
     if getattr(function, _MARK, kind) != kind:
         raise UsageError(

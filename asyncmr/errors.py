@@ -106,7 +106,7 @@ class FormatError(OutputError):
     def __init__(self, message: str, *, key: str = "") -> None:
         super().__init__(message)
         self.key = key
-        self.facts = {"key": key}  # what a worker sends of it
+        self.facts = {"role": "encoder", "message": message, "key": key}  # what a worker sends of it
 
 
 class KeyTypeError(AsyncMRError, TypeError):

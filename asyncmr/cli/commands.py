@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,22 @@ import asyncmr
 from asyncmr.cli.console import Bars, print_pairs, user_frames
 from asyncmr.cli.job_spec import load_job
 from asyncmr.cli.termination import Terminated, until_terminated
+from asyncmr.connectors.sources import AnySource, documents, json_lines, pairs, source_of
 from asyncmr.errors import AsyncMRError, OutputError, StorageError, UsageError, UserCodeError, WorkerError
+from asyncmr.kernel.formats import format_of
 
 if TYPE_CHECKING:
     from asyncmr.job import Job
     from asyncmr.report import Report
+
+
+INPUT_FORMATS: dict[str, Callable[[list[str]], AnySource]] = {
+    "lines": source_of,
+    "jsonl": json_lines,
+    "documents": documents,
+    "pairs": pairs,
+    "jsonl-pairs": partial(pairs, format="jsonl"),
+}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -118,10 +130,19 @@ def commands() -> None:
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["text"]),
+    type=click.Choice(["text", "jsonl"]),
     default="text",
     show_default=True,
-    help="How pairs are written: text is key<TAB>value lines, with \\\\, \\t and \\n escaped.",
+    help="How pairs are written: text is key<TAB>value lines, with \\\\, \\t and \\n escaped; jsonl is "
+    'lines of {"key": ..., "value": ...}, which keep the types.',
+)
+@click.option(
+    "--input-format",
+    type=click.Choice(list(INPUT_FORMATS)),
+    default="lines",
+    show_default=True,
+    help="What a record of the input is: a line; a JSON value a line (jsonl); a whole file, whose key is its path "
+    "(documents); or a pair that --format text or jsonl wrote (pairs, jsonl-pairs).",
 )
 @click.option(
     "--workers", metavar="N", type=click.IntRange(min=1), help="Worker processes.  [default: the CPUs]"
@@ -191,6 +212,7 @@ def run(
     inputs: tuple[str, ...],
     output: str | None,
     format_: str,
+    input_format: str,
     partitions: int | None,
     dead_letters: Path | None,
     resume: str | None,
@@ -200,8 +222,9 @@ def run(
 ) -> int:
     """Run a job over files.
 
-    JOB is path/to/file.py:job or package.module:job. INPUT is a file, a folder, or a quoted glob such as
-    'logs/**/*.txt'. Without -o the pairs go to standard output as key<TAB>value, partition by partition.
+    JOB is path/to/file.py:job or package.module:job. INPUT is a file, a folder, a quoted glob such as
+    'logs/**/*.txt', or - for standard input. Names that end in .gz, .bz2, .xz or .zst are decompressed.
+    Without -o the pairs go to standard output, partition by partition.
 
     \b
     Exit status:
@@ -228,7 +251,8 @@ def run(
     try:
         with ExitStack() as stack:
             bars = stack.enter_context(Bars()) if progress else None
-            work = _run(chosen, list(inputs), output, format_, resume, bars, dead_letters, options)
+            source = INPUT_FORMATS[input_format](list(inputs))
+            work = _run(chosen, source, output, format_, resume, bars, dead_letters, options)
             report = uvloop.run(until_terminated(work))
     except BrokenPipeError:
         return 141
@@ -275,7 +299,7 @@ def _write_report(report: Report, path: Path) -> None:
 
 async def _run(
     job: Job,
-    inputs: list[str],
+    source: AnySource,
     output: str | None,
     format_: str,
     resume: str | None,
@@ -287,8 +311,8 @@ async def _run(
     async with asyncmr.Engine(**options) as engine:
         if output is not None:
             return await engine.run(
-                job, inputs, output, progress=show, format=format_, dead_letters=dead_letters, resume=resume
+                job, source, output, progress=show, format=format_, dead_letters=dead_letters, resume=resume
             )
-        async with engine.stream(job, inputs, progress=show, dead_letters=dead_letters) as pairs:
-            await print_pairs(pairs)
+        async with engine.stream(job, source, progress=show, dead_letters=dead_letters) as pairs:
+            await print_pairs(pairs, format_of(format_))
         return pairs.report

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncmr.errors import AsyncMRError
-from asyncmr.kernel.formats import TextFormat
 
 if TYPE_CHECKING:
     from asyncmr.cli.bar import StageBar
     from asyncmr.progress import Progress
+    from asyncmr.protocols import Encoder
     from asyncmr.result import PairStream
 
 _OUR_FOLDER = str(Path(__file__).parent.parent) + os.sep
@@ -29,11 +29,10 @@ def user_frames(text: str) -> str:
     return trimmed if '  File "' in trimmed else text
 
 
-async def print_pairs(pairs: PairStream) -> None:
-    """Writes the pairs to standard output as the text format has them, a block at a time."""
-    encode = TextFormat().encode
+async def print_pairs(pairs: PairStream, encoder: Encoder) -> None:
+    """Writes the pairs to standard output as the encoder has them, a block at a time."""
     async for keys, values in pairs.columns():
-        await _write(encode(keys, values))
+        await _write(encoder.encode(keys, values))
 
 
 async def _write(data: bytes) -> None:

@@ -8,17 +8,20 @@ from contextlib import aclosing
 from itertools import chain, count, islice
 from typing import Any
 
+from asyncmr.connectors.record_slices import (
+    SLICE_RECORDS,
+    SPLIT_BYTES,
+    encoded,
+    failed,
+    records_of_a_task,
+    room_for_more,
+)
 from asyncmr.connectors.sampling import SAMPLES, evenly, sample_records
 from asyncmr.errors import UsageError
-from asyncmr.kernel.blocks import decode_pairs, encode_pairs
+from asyncmr.kernel.blocks import decode_pairs
 from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
 from asyncmr.protocols import Buffers, Sample, SourceInfo, Split
-
-# What is encoded between two turns of the loop, and what makes a split.
-_SLICE_RECORDS = 1024
-_SPLIT_RECORDS = 65_536
-_SPLIT_BYTES = 1 << 20
 
 
 class Records:
@@ -35,35 +38,43 @@ class Records:
             raise UsageError(
                 f"records() takes an iterable of records, not {type(records).__name__}; for one record, pass [record]"
             )
-        if records_per_task is not None and records_per_task < 1:
-            raise UsageError(
-                f"records_per_task={records_per_task} leaves a task without records; give at least 1"
-            )
         self._records = records
-        self._per_task = records_per_task or _SPLIT_RECORDS
+        self._per_task = records_of_a_task(records_per_task)
         self._left: Iterator[Any] | None = None
         self._whole: Split | None = None  # the input, where one task takes all of it
         self._used = False
 
     async def prepare(self, disk: Any) -> SourceInfo:
+        """Raises as `splits`."""
         if self._used:
             raise UsageError(
                 "these records are an iterator that another job has read; pass a list, or a new iterator to each job"
             )
         left = iter(self._records)
-        first = list(islice(left, _SLICE_RECORDS))
         self._used = left is self._records
+        first, pieces = list[Any](), list[bytes]()
+        ended = False
+        while not ended and len(first) < SLICE_RECORDS and sum(map(len, pieces)) < SPLIT_BYTES:
+            some, ended = _slice(left, SLICE_RECORDS - len(first), len(first))
+            if some:
+                pieces.append(encoded(some, len(first)))
+                first += some
         self._left = chain(first, left)
         self._whole = None
         sampled = isinstance(self._records, Sequence)
-        if len(first) == _SLICE_RECORDS:
+        if not ended:
             return SourceInfo(None, sampled=sampled)
-        data = _encode(first)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if 0 < len(first) <= self._per_task:
             self._whole = Split(0, len(data), data=data)
         return SourceInfo(len(data), divided=len(first) > self._per_task, sampled=sampled)
 
     async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
+        """The splits in order.
+
+        Raises:
+            InputError: the iterable raised, which is the cause, or a record of it cannot be pickled.
+        """
         if self._left is None:
             raise UsageError("a source is prepared before it is read")
         if self._whole is not None:
@@ -83,25 +94,37 @@ class Records:
 
 
 async def _cut(records: Iterator[Any], per_task: int) -> AsyncGenerator[Split, None]:
+    before = 0
+    ended = False
     for index in count():
         pieces: list[bytes] = []
         size = held = 0
-        while held < per_task and size < _SPLIT_BYTES:
-            some = list(islice(records, min(_SLICE_RECORDS, per_task - held)))
-            if not some:
-                break
-            pieces.append(_encode(some))
-            size += len(pieces[-1])
-            held += len(some)
-            if len(some) == _SLICE_RECORDS:
+        while not ended and held < per_task and size < SPLIT_BYTES:
+            some, ended = _slice(records, per_task - held, before)
+            if some:
+                pieces.append(encoded(some, before))
+                size += len(pieces[-1])
+                held += len(some)
+                before += len(some)
+            if not ended:
                 await asyncio.sleep(0)
         if not held:
             return
         yield Split(index, size, data=pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
 
-def _encode(records: list[Any]) -> bytes:
-    return encode_pairs([None] * len(records), records)
+def _slice(records: Iterator[Any], most: int, before: int) -> tuple[list[Any], bool]:
+    """The next few of the records, and whether these are the last. `before`: how many have been drawn."""
+    some: list[Any] = []
+    while more := room_for_more(some, most):
+        wanted = len(some) + more
+        try:
+            some.extend(islice(records, more))
+        except Exception as error:
+            raise failed(error, before + len(some)) from error
+        if len(some) < wanted:
+            return some, True
+    return some, False
 
 
 class _CollectedPart:

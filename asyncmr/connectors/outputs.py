@@ -7,7 +7,7 @@ import os
 from asyncmr.connectors.journaled_parts import JournaledParts
 from asyncmr.connectors.part_files import PartFiles
 from asyncmr.errors import UsageError
-from asyncmr.kernel.formats import TextFormat
+from asyncmr.kernel.formats import format_of
 from asyncmr.storage.journal import Journal
 
 Path = str | os.PathLike[str]
@@ -21,11 +21,9 @@ def output_of(
     Raises:
         UsageError: the folder has no name, or the format is not known.
     """
-    if format != "text":
-        raise UsageError(f'format={format!r} is not known; the formats are: "text"')
     if not os.fspath(output):
         raise UsageError("the output folder has an empty name; '.' is the current folder")
-    folder, encoder = os.fspath(output), TextFormat()
+    folder, encoder = os.fspath(output), format_of(format)
     if resume is None:
         return PartFiles(folder, encoder), None
     journal = Journal(resume)

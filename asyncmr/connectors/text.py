@@ -59,7 +59,8 @@ class TextFiles:
         """The files in order, with their sizes and the times of their last change."""
         if self._prepared is None:
             raise UsageError("a source is prepared before it is read")
-        return fingerprint_of(self._prepared[1], self._split_bytes)
+        found = fingerprint_of(self._prepared[1], self._split_bytes)
+        return found | {"the format of the input": repr(self.decoder)}
 
     async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         """The splits in order. Their buffers belong to whoever takes them.

@@ -19,15 +19,16 @@ class TextLines:
     """Lines of UTF-8, split at newlines only; one carriage return before the newline is dropped.
 
     Invalid bytes become U+FFFD with `errors="replace"`. Positions are byte offsets. A newline at the end ends
-    the last line and starts no other.
+    the last line and starts no other. `returns`: carriage returns stay.
     """
 
     errors: str = "replace"
+    returns: bool = False
 
     def decode(self, data: memoryview, start: int, stop: int, size: int) -> Iterator[RecordBatch]:
         for begin, end in self.blocks(data, start, stop, size):
             text = str(data[begin:end], "utf-8", self.errors)
-            if "\r" in text:
+            if "\r" in text and not self.returns:
                 text = text.replace("\r\n", "\n")
             lines = text.split("\n")
             if not lines[-1]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from asyncmr.errors import FormatError, UsageError
 from asyncmr.kernel.blocks import encode_pairs
+from asyncmr.kernel.failures import excerpt
+from asyncmr.protocols import Encoder
 
 _NUMBERS: frozenset[type] = frozenset({int, float, bool})  # their texts need no escape
 _SLICE = 64
@@ -24,7 +27,7 @@ class TextFormat:
         key_texts, text = _texts(keys)
         kinds = set(map(type, values))
         if kinds == {type(None)}:
-            return f"{text}\n".encode("utf-8", "surrogateescape")
+            return _encoded(f"{text}\n")
         value_texts = list(map(str, values)) if kinds <= _NUMBERS else _texts(values)[0]
         # One join of keys, tabs, values and newlines takes half the time of putting line by line together.
         parts = ["\t"] * (4 * len(keys))
@@ -35,7 +38,19 @@ class TextFormat:
             for index, value in enumerate(values):
                 if value is None:
                     parts[4 * index + 1] = parts[4 * index + 2] = ""
-        return "".join(parts).encode("utf-8", "surrogateescape")
+        return _encoded("".join(parts))
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        line = text[text.rfind("\n", 0, error.start) + 1 :].partition("\n")[0]
+        raise FormatError(
+            f"the pair {excerpt(line)} cannot be written as text: it holds a lone surrogate, for which UTF-8 "
+            "has no bytes; take it out, or write JSON lines",
+            key=excerpt(line.partition("\t")[0]),
+        ) from error
 
 
 def _texts(column: list[Any]) -> tuple[list[str], str]:
@@ -71,3 +86,18 @@ class SlicedPairs:
     def encode(self, keys: list[Any], values: list[Any]) -> bytes:
         starts = range(0, len(keys), _SLICE)
         return b"".join(encode_pairs(keys[at : at + _SLICE], values[at : at + _SLICE]) for at in starts)
+
+
+def format_of(name: str) -> Encoder:
+    """The format of output that has this name: "text" or "jsonl".
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name == "jsonl":
+        from asyncmr.kernel.json_lines import JsonFormat
+
+        return JsonFormat()
+    if name != "text":
+        raise UsageError(f'format={name!r} is not known; the formats are "text" and "jsonl"')
+    return TextFormat()

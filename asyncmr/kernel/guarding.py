@@ -39,7 +39,7 @@ BUNDLE = 32
 MOST_PAIRS = 100_000
 MOST_BYTES = 16 << 20
 # Failures in the functions that call for no skipping, since they leave a table half changed.
-_SKIPPABLE = ("mapper", "reducer", "aggregator")
+_SKIPPABLE = ("mapper", "decoder", "reducer", "aggregator")
 
 
 @dataclass(frozen=True, slots=True)

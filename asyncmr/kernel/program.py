@@ -30,6 +30,7 @@ from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, 
 from asyncmr.kernel.passing import joined
 from asyncmr.kernel.ranges import RangeLayout
 from asyncmr.kernel.sampling import KeySample, Thinned
+from asyncmr.kernel.unparsed import unparsed
 from asyncmr.protocols import Decoder, Encoder, Pair, Reduction
 
 Facts = dict[str, Any]
@@ -250,7 +251,8 @@ class StepProgram:
         if self._guarding is None:
             return self._mapping(self._mapper, self._decoder, data, start, stop)
         guarded = GuardedMapping if self._mapping is Mapping else GuardedBatching
-        return guarded(self._guarding, self._mapper, self._decoder, data, start, stop)
+        mapper, decoder = unparsed(self._mapper, self._decoder)
+        return guarded(self._guarding, mapper, decoder, data, start, stop)
 
     def _reduced(
         self, reduction: Reduction, keys: list[Any], table: Table, outlet: Results

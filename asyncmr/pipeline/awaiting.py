@@ -20,9 +20,10 @@ from typing import Any
 from anyio import CancelScope
 
 from asyncmr.actors import Actor, Crew, CrewStats, open_channel
-from asyncmr.connectors.text import line_number
+from asyncmr.connectors.line_numbers import line_number
 from asyncmr.counters import Counts
 from asyncmr.kernel.leftout import Enough
+from asyncmr.kernel.unparsed import unparsed
 from asyncmr.pipeline.attempts import Done, Tries
 from asyncmr.pipeline.call_errors import CallErrors
 from asyncmr.pipeline.calls import WINDOW_BYTES, Calls
@@ -157,7 +158,10 @@ class AwaitingFlow:
             prefix=leg.prefix,
             keeping=keeping(around.log, resources.store, sink, resources.disk),
         )
-        function: Any = step.mapper if mapper else step.reducer
+        function: Any
+        function, decoder = (
+            unparsed(step.mapper, source.decoder) if mapper else (step.reducer, source.decoder)
+        )
         stage = context.map_stage if mapper else context.reduce_stage
         self._calls = calls = Calls(
             function,
@@ -176,7 +180,7 @@ class AwaitingFlow:
         )
         self._reader: Actor[None, Portion]
         if mapper:
-            self._reader = PortionReader(source, context)
+            self._reader = PortionReader(source, decoder, context)
             total, unit = info.bytes, "B"
         else:
             assert isinstance(source, StoredParts)

@@ -52,10 +52,10 @@ async def blamed(
     """The error to raise for what a worker reported. `skips`: the job skips what can be skipped."""
     if error.type_name == "asyncmr.errors.KeyTypeError":
         return _with_traceback(KeyTypeError(f"job {job!r}, stage {stage!r}: {error.message}"), error)
-    if error.type_name == "asyncmr.errors.FormatError":
-        key = (error.facts or {}).get("key", "")
-        return _with_traceback(FormatError(f"job {job!r}, stage {stage!r}: {error.message}", key=key), error)
     facts = error.facts or {}
+    if facts.get("role") == "encoder":
+        said = f"job {job!r}, stage {stage!r}: {facts['message']}"
+        return _with_traceback(FormatError(said, key=facts["key"]), error)
     if "following" in facts:
         stage = facts["following"]
     elif "stage" in facts:

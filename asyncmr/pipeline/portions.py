@@ -74,11 +74,12 @@ class SplitPortion:
 
 
 class PortionReader(Actor[None, Portion]):
-    """Reads a source as portions."""
+    """Reads a source as portions, with this decoder."""
 
-    def __init__(self, source: Source, context: TaskContext) -> None:
+    def __init__(self, source: Source, decoder: Decoder, context: TaskContext) -> None:
         super().__init__("source")
         self._source = source
+        self._decoder = decoder
         self._context = context
 
     async def produce(self) -> None:
@@ -96,7 +97,7 @@ class PortionReader(Actor[None, Portion]):
 
     async def _cut(self, split: Split) -> AsyncGenerator[tuple[list[Record], int], None]:
         """The records of each portion of a split, and how many bytes of it they are."""
-        decoder = self._source.decoder
+        decoder = self._decoder
         view = memoryview(split.data) if split.buffer is None else split.buffer.view[: split.length]
         end = decoder.end(view)
         some: list[Record] = []

@@ -53,7 +53,7 @@ class Suspects:
         if "late" in facts:
             self.skip[facts["late"]] = (error.type_name, error.message)
             return True
-        again = not self.guarded and facts.get("role") in ("mapper", "reducer", "aggregator")
+        again = not self.guarded and facts.get("role") in ("mapper", "decoder", "reducer", "aggregator")
         self.guarded = self._tolerance.skips
         return again and self.guarded
 

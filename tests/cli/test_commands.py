@@ -93,6 +93,71 @@ def test_standard_output_is_escaped_as_part_files_are() -> None:
     assert _asyncmr("run", job, "one.txt").stdout == "a\\tb\tc\\nd\\\\\n"
 
 
+def _fed(data: bytes, *args: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*COMMAND, *args], check=False, capture_output=True, input=data, timeout=50)
+
+
+def test_minus_is_standard_input_also_beside_files() -> None:
+    done = _fed(b"or what\nto", *COUNT, "-", "in.txt")
+    assert sorted(done.stdout.decode().splitlines()) == ["be\t2", "not\t1", "or\t2", "to\t3", "what\t1"]
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_standard_input_may_be_a_file_or_nothing() -> None:
+    for name, lines in (("in.txt", 4), ("/dev/null", 0)):
+        with open(name) as file:
+            done = subprocess.run(
+                [*COMMAND, *COUNT, "-"], check=False, stdin=file, capture_output=True, timeout=50
+            )
+        assert (done.returncode, done.stdout.count(b"\n")) == (0, lines)
+
+
+def test_an_error_in_standard_input_names_the_line() -> None:
+    done = _fed(b"1\n2\nx\n", "run", _write_job("yield int(line), 1"), "-")
+    assert done.returncode == 1
+    assert b"at <stdin>, line 3" in done.stderr
+
+
+def test_ctrl_c_ends_a_command_that_waits_for_standard_input() -> None:
+    """Nobody writes, and nobody closes it: no thread may be stuck there."""
+    job = _write_job("yield line, 1", "job = asyncmr.Job(mapper=mapper)\nopen('loaded', 'w').close()\n")
+    process = subprocess.Popen(
+        [*COMMAND, "run", job, "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    with process:
+        _until(
+            lambda: Path("loaded").exists() and len(psutil.Process(process.pid).children(recursive=True)) > 2
+        )
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+
+
+def test_json_lines_come_in_and_go_out() -> None:
+    job = _write_job("yield (line['word'], 1), line['count']", "job = asyncmr.Job(mapper=mapper, fold=max)\n")
+    Path("in.jsonl").write_text('{"word": "be", "count": 2}\n{"word": "be", "count": 3.5}\n')
+    args = ["run", job, "in.jsonl", "--input-format", "jsonl", "--format", "jsonl"]
+    assert _asyncmr(*args).stdout == '{"key": ["be", 1], "value": 3.5}\n'
+    assert _asyncmr(*args, "-o", "out").returncode == 0
+    Path("swap.py").write_text(
+        "import asyncmr\njob = asyncmr.Job(mapper=lambda key, value: [(value, key)])\n"
+    )
+    done = _asyncmr("run", "swap.py:job", "out", "--input-format", "jsonl-pairs")
+    assert done.stdout == "3.5\t('be', 1)\n"
+
+
+def test_documents_come_with_their_paths() -> None:
+    job = _write_job("yield key, len(line)")
+    assert _asyncmr("run", job, "in.txt", "--input-format", "documents").stdout == "in.txt\t19\n"
+
+
+def test_a_pair_that_is_no_json_is_one_line_of_complaint() -> None:
+    job = _write_job("yield line, b''")
+    for more in ([], ["-o", "out"]):
+        done = _asyncmr("run", job, "in.txt", "--format", "jsonl", *more)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert "the value of the key 'to be or' cannot be written as JSON" in done.stderr
+
+
 def test_partitions_decides_the_number_of_part_files() -> None:
     assert _asyncmr(*COUNT, "in.txt", "-o", "out", "--partitions", "3").returncode == 0
     assert len(list(Path("out").glob("part-*"))) == 3

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+import asyncmr.engines.local  # noqa: F401 - by the first test, on its loop, it would be too slow
 from asyncmr import Engine
 from asyncmr.pipeline.limits import Limits
 from tests.engine.gated import Gate

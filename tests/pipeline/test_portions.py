@@ -27,7 +27,7 @@ async def read(source, *, records=4, size=1 << 20):
             await source.prepare(disk)
             out, into = open_channel("portions", 1, Portion)
             async with Crew() as crew:
-                crew.add(PortionReader(source, context).connect(outbox=out))
+                crew.add(PortionReader(source, source.decoder, context).connect(outbox=out))
                 with into:
                     found = [portion async for portion in into]
     return [portion for portion in found if isinstance(portion, SplitPortion)]
