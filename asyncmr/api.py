@@ -16,6 +16,7 @@ from asyncmr.connectors.sources import AnySource, Path, source_of
 from asyncmr.errors import UsageError
 from asyncmr.job import Job
 from asyncmr.progress import ProgressCallback
+from asyncmr.protocols import Sink
 from asyncmr.report import Report
 from asyncmr.result import PairStream, Result
 from asyncmr.typevars import K, V
@@ -138,7 +139,7 @@ class Engine:
         self,
         job: Job,
         source: AnySource,
-        output: Path,
+        output: Path | Sink,
         *,
         format: str = "text",
         resume: Path | None = None,
@@ -149,9 +150,9 @@ class Engine:
 
         `source`: a path, a glob, a folder, `-` for standard input, a list of these, an async iterable of records,
         `asyncmr.records(...)`, `json_lines(...)`, `pairs(...)`, `documents(...)`, or any `Source`. `output` must not
-        exist, or be empty. `format`: "text" for `key<TAB>value` lines, or "jsonl" for JSON lines, which keep the
-        types; `pairs(...)` reads both back in. `progress` is called on the loop, some times a second, with a
-        `Progress`.
+        exist, or be empty; it may be a `Sink` as well. `format`: "text" for `key<TAB>value` lines, or "jsonl" for JSON
+        lines, which keep the types; `pairs(...)` reads both back in. `progress` is called on the loop, some times a
+        second, with a `Progress`.
 
         `dead_letters`: with `on_error="skip"`, a file that gets all that was skipped, as JSON lines, in input order;
         it must not exist. It is written at the end of the job, also if that fails because of `skip_limit`.
@@ -241,7 +242,7 @@ class Engine:
         self,
         job: Job,
         source: AnySource,
-        output: Path,
+        output: Path | Sink,
         *,
         format: str = ...,
         resume: Path | None = ...,
@@ -262,7 +263,7 @@ class Engine:
         self,
         job: Job,
         source: AnySource,
-        output: Path | None = None,
+        output: Path | Sink | None = None,
         *,
         format: str = "text",
         resume: Path | None = None,

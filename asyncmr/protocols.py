@@ -217,6 +217,11 @@ class Sink(Protocol):
         """The job failed or was cancelled: leaves nothing visible."""
 
 
+def is_sink(thing: object) -> TypeGuard[Sink]:
+    """Whether it has what a `Sink` has."""
+    return all(hasattr(thing, name) for name in ("encoder", "open", "part", "accept", "commit", "abort"))
+
+
 class Sample(NamedTuple):
     """Some records of an input.
 

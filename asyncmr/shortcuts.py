@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, overload
 
-from asyncmr.api import AnySource, Engine, Path
+from asyncmr.api import Engine
+from asyncmr.connectors.sources import AnySource, Path
 from asyncmr.job import Job
+from asyncmr.protocols import Sink
 from asyncmr.report import Report
 from asyncmr.result import PairStream, Result
 from asyncmr.started import StartedJob
 from asyncmr.typevars import K, V
 
 
-async def run(job: Job, source: AnySource, output: Path, **arguments: Any) -> Report:
+async def run(job: Job, source: AnySource, output: Path | Sink, **arguments: Any) -> Report:
     """`Engine.run` on an engine of its own; takes the arguments of both."""
     mine, engine = _divide(arguments, "format", "progress", "dead_letters", "resume")
     async with Engine(**engine) as opened:
@@ -46,13 +48,13 @@ async def _stream(
 
 @overload
 def start(
-    job: Job, source: AnySource, output: Path, **arguments: Any
+    job: Job, source: AnySource, output: Path | Sink, **arguments: Any
 ) -> AbstractAsyncContextManager[StartedJob[Report]]: ...
 @overload
 def start(
     job: Job[K, V], source: AnySource, output: None = None, **arguments: Any
 ) -> AbstractAsyncContextManager[StartedJob[Result[K, V]]]: ...
-def start(job: Job, source: AnySource, output: Path | None = None, **arguments: Any) -> Any:
+def start(job: Job, source: AnySource, output: Path | Sink | None = None, **arguments: Any) -> Any:
     """`Engine.start` on an engine of its own; takes the arguments of both.
 
     async with asyncmr.start(job, "books/*.txt", "out/") as running:
@@ -63,7 +65,7 @@ def start(job: Job, source: AnySource, output: Path | None = None, **arguments: 
 
 @asynccontextmanager
 async def _start(
-    job: Job, source: AnySource, output: Path | None, arguments: dict[str, Any]
+    job: Job, source: AnySource, output: Path | Sink | None, arguments: dict[str, Any]
 ) -> AsyncIterator[StartedJob[Any]]:
     mine, engine = _divide(arguments, "format", "progress", "dead_letters", "resume")
     async with Engine(**engine) as opened, opened.start(job, source, output, **mine) as running:

@@ -44,9 +44,9 @@ def source_of(source: object) -> Source:
     if isinstance(source, Iterable) and not isinstance(source, bytes):
         return TextFiles(_paths(source))
     if callable(source):
-        raise UsageError(f"{_a(source)} is no source; call it, and pass what it returns")
+        raise UsageError(f"{a(source)} is no source; call it, and pass what it returns")
     raise UsageError(
-        f"{_a(source)} is no source; pass a path, a glob, a folder or a list of these, "
+        f"{a(source)} is no source; pass a path, a glob, a folder or a list of these, "
         "or wrap records that are in memory in asyncmr.records(...)"
     )
 
@@ -56,19 +56,20 @@ def _paths(items: Iterable[Any]) -> list[Path]:
     for item in items:  # which may never end, if they are records
         if is_source(item) or (isinstance(item, AsyncIterable) and not isinstance(item, str)):
             raise UsageError(
-                f"a list of sources names paths only, and this one holds {_a(item)}; "
+                f"a list of sources names paths only, and this one holds {a(item)}; "
                 "pass that alone, or all paths to it, as in asyncmr.json_lines([...])"
             )
         if not isinstance(item, str | os.PathLike):
             raise UsageError(
-                f"a list as a source names paths, and this one holds {_a(item)}; "
+                f"a list as a source names paths, and this one holds {a(item)}; "
                 "wrap records that are in memory in asyncmr.records(...)"
             )
         paths.append(item)
     return paths
 
 
-def _a(thing: object) -> str:
+def a(thing: object) -> str:
+    """What a message calls it: its type, with an article."""
     name = type(thing).__name__
     return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
 

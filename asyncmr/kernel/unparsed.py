@@ -12,11 +12,15 @@ from asyncmr.kernel.parsed_lines import ParsedLines
 from asyncmr.protocols import Decoder
 
 
-def unparsed(mapper: Mapper, decoder: Decoder) -> tuple[Mapper, Decoder]:
+def unparsed(mapper: Mapper, decoder: Any) -> tuple[Mapper, Decoder]:
     """A mapper of lines, and their decoder, which do the same; what they were given if nothing is parsed.
 
     The mapper may be async.
     """
+    inner = getattr(decoder, "decoder", None)
+    if inner is not None:  # of a decoder that takes a part of what this one gives, at other positions
+        mapper, raw = unparsed(mapper, inner)
+        return mapper, decoder if raw is inner else replace(decoder, decoder=raw)
     if not isinstance(decoder, ParsedLines):
         return mapper, decoder
     kind = batch_kind(mapper)
