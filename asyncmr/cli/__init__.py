@@ -2,6 +2,7 @@
 
 commands.py: the commands and their exit status. job_spec.py: from a JOB argument to a Job. console.py: pairs
 on standard output, progress bars on standard error. termination.py: SIGTERM.
+standard_input.py: where that is closed.
 """
 
 from __future__ import annotations

@@ -23,6 +23,9 @@ from asyncmr.kernel.decoding import PairBlocks
 from asyncmr.kernel.formats import PairFormat
 from asyncmr.protocols import Buffers, Sample, SourceInfo, Split
 
+# So many records of a list are taken without a look at their size: a job on few of them is to begin at once.
+_IN_MEMORY = 16
+
 
 class Records:
     """Any iterable as a source: each of its items reaches the mapper as `(None, item)`.
@@ -52,16 +55,18 @@ class Records:
             )
         left = iter(self._records)
         self._used = left is self._records
-        first, pieces = list[Any](), list[bytes]()
+        sampled = isinstance(self._records, Sequence)
+        begin = _IN_MEMORY if sampled else 1
+        first: list[Any] = []
+        pieces: list[bytes] = []
         ended = False
         while not ended and len(first) < SLICE_RECORDS and sum(map(len, pieces)) < SPLIT_BYTES:
-            some, ended = _slice(left, SLICE_RECORDS - len(first), len(first))
+            some, ended = _slice(left, SLICE_RECORDS - len(first), len(first), begin=begin)
             if some:
                 pieces.append(encoded(some, len(first)))
                 first += some
         self._left = chain(first, left)
         self._whole = None
-        sampled = isinstance(self._records, Sequence)
         if not ended:
             return SourceInfo(None, sampled=sampled)
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -113,10 +118,10 @@ async def _cut(records: Iterator[Any], per_task: int) -> AsyncGenerator[Split, N
         yield Split(index, size, data=pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
 
-def _slice(records: Iterator[Any], most: int, before: int) -> tuple[list[Any], bool]:
+def _slice(records: Iterator[Any], most: int, before: int, *, begin: int = 1) -> tuple[list[Any], bool]:
     """The next few of the records, and whether these are the last. `before`: how many have been drawn."""
     some: list[Any] = []
-    while more := room_for_more(some, most):
+    while more := room_for_more(some, most, begin=begin):
         wanted = len(some) + more
         try:
             some.extend(islice(records, more))

@@ -31,11 +31,14 @@ def records_of_a_task(wanted: int | None) -> int:
     return wanted or _SPLIT_RECORDS
 
 
-def room_for_more(some: list[Any], most: int) -> int:
-    """How many more records a slice takes before it asks again; 0 when it is full. It never has more than `most`."""
+def room_for_more(some: list[Any], most: int, *, begin: int = 1) -> int:
+    """How many more records a slice takes before it asks again; 0 when it is full. It never has more than `most`.
+
+    `begin`: how many it takes before it looks how large they are; one, unless all of them are in memory anyway.
+    """
     held = len(some)
     if not held:
-        return min(1, most)
+        return min(begin, most)
     sample = some[:: -(-held // _LOOKED_AT)]
     each = max(1, estimate_bytes(sample) // len(sample))
     return max(0, min(16 * held, most, SLICE_RECORDS, _SLICE_BYTES // each) - held)

@@ -28,10 +28,8 @@ def source_of(source: object) -> Source:
     Raises:
         UsageError: it is none.
     """
-    from asyncmr.connectors.text import TextFiles
-
     if isinstance(source, str | os.PathLike):
-        return TextFiles(source)
+        return _text_files(source)
     if is_source(source):
         return source
     if isinstance(source, AsyncIterable):
@@ -42,13 +40,19 @@ def source_of(source: object) -> Source:
             "without one, pass a list of paths"
         )
     if isinstance(source, Iterable) and not isinstance(source, bytes):
-        return TextFiles(_paths(source))
+        return _text_files(_paths(source))
     if callable(source):
         raise UsageError(f"{a(source)} is no source; call it, and pass what it returns")
     raise UsageError(
         f"{a(source)} is no source; pass a path, a glob, a folder or a list of these, "
         "or wrap records that are in memory in asyncmr.records(...)"
     )
+
+
+def _text_files(paths: Path | list[Path]) -> Source:
+    from asyncmr.connectors.text import TextFiles
+
+    return TextFiles(paths)
 
 
 def _paths(items: Iterable[Any]) -> list[Path]:

@@ -132,6 +132,13 @@ def test_ctrl_c_ends_a_command_that_waits_for_standard_input() -> None:
         assert process.wait(timeout=20) == 130
 
 
+@pytest.mark.parametrize(("source", "status"), [("in.txt", 0), ("-", 1)])
+def test_closed_standard_input_is_missed_only_by_who_reads_it(source: str, status: int) -> None:
+    command = ["bash", "-c", '"$@" <&-', "bash", *COMMAND, *COUNT, source]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, len(done.stderr.splitlines())) == (status, status)
+
+
 def test_json_lines_come_in_and_go_out() -> None:
     job = _write_job("yield (line['word'], 1), line['count']", "job = asyncmr.Job(mapper=mapper, fold=max)\n")
     Path("in.jsonl").write_text('{"word": "be", "count": 2}\n{"word": "be", "count": 3.5}\n')

@@ -13,6 +13,10 @@ import pytest
 
 import asyncmr
 from asyncmr import CorruptInputError, Engine, FormatError, InputError, Job, MapperError, RecordError
+from asyncmr.connectors.documents import Documents
+from asyncmr.connectors.text import TextFiles
+from asyncmr.kernel.json_lines import JsonLines
+from asyncmr.pipeline.limits import Limits
 from tests.connectors.compressing import COMPRESSORS, compressed
 from tests.engine.test_backup_tasks import wait_for_ever
 from tests.family import listed
@@ -239,3 +243,42 @@ async def test_an_async_iterable_waits_while_its_mappers_are_busy(engine, trail)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+def numbered(flag):
+    def mapper(_key, value):
+        number = int(value if isinstance(value, str) else value["amount"])
+        if number == 250 and os.path.exists(flag):
+            raise ValueError("not yet")
+        yield number % 7, number
+
+    return mapper
+
+
+@pytest.mark.parametrize("kind", ["gz", "jsonl", "documents"])
+async def test_a_job_over_any_files_is_resumed(tmp_path, kind):
+    (tmp_path / "in").mkdir()
+    source: Documents | TextFiles
+    if kind == "documents":
+        for number in range(300):
+            (tmp_path / "in" / f"{number:03}").write_text(str(number))
+        source = Documents(tmp_path / "in", limit=100, split_bytes=2_000)
+    elif kind == "gz":
+        compressed(tmp_path / "in", "numbers", ".gz", "\n".join(map(str, range(300))).encode())
+        source = TextFiles(tmp_path / "in", split_bytes=200)
+    else:
+        compressed(tmp_path / "in", "orders", ".bz2", "\n".join(order_lines()).encode())
+        source = TextFiles(tmp_path / "in", split_bytes=2_000, decoder=JsonLines())
+    flag = tmp_path / "flag"
+    flag.touch()
+    job = Job(mapper=numbered(str(flag)), reducer=listed, partitions=2)
+    async with Engine(workers=2, limits=Limits(fused=0)) as engine:
+        with pytest.raises(MapperError):
+            await engine.run(job, source, tmp_path / "out", resume=tmp_path / "journal")
+        flag.unlink()
+        report = await engine.run(job, source, tmp_path / "out", resume=tmp_path / "journal")
+        assert report.stages["map"].resumed > 0
+        expected = await engine.run(job, source, tmp_path / "whole")
+    assert report.stages["map"].records_in == expected.stages["map"].records_in == 300
+    for name in ("part-00000", "part-00001"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
