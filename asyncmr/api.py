@@ -285,32 +285,23 @@ class Engine:
 
         The arguments are those of `run` and `collect`.
         """
-        from asyncmr.started import StartedJob, started
+        from asyncmr.connectors.memory import Collected
+        from asyncmr.connectors.outputs import output_of
+        from asyncmr.started import started
 
-        running: StartedJob[Any] = StartedJob(
-            getattr(job, "title", "")
-        )  # what is no job is refused by the engine
+        name = getattr(job, "title", "")  # what is no job is refused by the engine
         execute = partial(
-            self._backend.execute,
-            job,
-            source_of(source),
-            progress=progress,
-            dead_letters=dead_letters,
-            running=running,
+            self._backend.execute, job, source_of(source), progress=progress, dead_letters=dead_letters
         )
         if output is not None:
-            from asyncmr.connectors.outputs import output_of
-
             sink, journal = output_of(output, format, resume)
-            return started(running, partial(execute, sink, journal=journal))
+            return started(name, lambda running: execute(sink, journal=journal, running=running))
         if resume is not None or format != "text":
             raise UsageError("resume= and format= are about files; give start() an output folder as well")
 
-        from asyncmr.connectors.memory import Collected
-
-        async def collected() -> Result:
+        async def collected(running: RunningJob) -> Result[K, V]:
             sink = Collected()
-            report = await execute(sink)
+            report = await execute(sink, running=running)
             return Result(await sink.columns(), report)
 
-        return started(running, collected)
+        return started(name, collected)

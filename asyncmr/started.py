@@ -50,9 +50,9 @@ class StartedJob(RunningJob, Generic[T]):
         # Each that raises it would lengthen its traceback.
         raise self._error.with_traceback(self._trace)
 
-    async def _live(self, work: Callable[[], Awaitable[T]]) -> None:
+    async def _live(self, work: Callable[[RunningJob], Awaitable[T]]) -> None:
         try:
-            self._result.append(await work())
+            self._result.append(await work(self))
         except BaseException as error:
             self._failed(error)
             self._error, self._trace = error, error.__traceback__
@@ -68,14 +68,14 @@ class StartedJob(RunningJob, Generic[T]):
 
 
 @asynccontextmanager
-async def started(job: StartedJob[T], work: Callable[[], Awaitable[T]]) -> AsyncIterator[StartedJob[T]]:
-    """Runs `work()`, which is the job, in a task of its own, as long as the block lasts."""
+async def started(name: str, work: Callable[[RunningJob], Awaitable[T]]) -> AsyncIterator[StartedJob[T]]:
+    """Runs `work`, which is the job of this name, in a task of its own, as long as the block lasts."""
+    job: StartedJob[T] = StartedJob(name)
     try:
         async with TaskScope() as scope:
             scope.spawn(lambda: job._live(work), name=f"job {job.name}")
-            await asyncio.sleep(
-                0
-            )  # the task gets as far as the engine: it is one of the jobs now, or was refused
+            # The task gets as far as the engine: the job is one of the engine's now, or was refused.
+            await asyncio.sleep(0)
             if job._unheard is not None:
                 await job
             yield job
