@@ -6,10 +6,10 @@ Nobody has to look. A job that nobody looks at makes no snapshot, and its handle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
-from typing import Self
+from typing import Protocol, Self
 
 from anyio import CancelScope, move_on_after
 
@@ -17,8 +17,16 @@ from asyncmr.errors import ClosedError, JobCancelled, UsageError
 from asyncmr.progress import JobState, Progress
 from asyncmr.report import Report
 
-# Makes a snapshot, given the job's state and seconds.
-Look = Callable[[JobState, float], Progress]
+
+class Work(Protocol):
+    """What a handle needs of the job itself."""
+
+    @property
+    def committing(self) -> bool:
+        """Whether it shows its output."""
+
+    def progress(self, state: JobState, seconds: float) -> Progress:
+        """A snapshot. `state`, `seconds`: as the handle has them."""
 
 
 class RunningJob:
@@ -38,7 +46,7 @@ class RunningJob:
         self._scope = CancelScope()
         self._began = perf_counter()
         self._state: JobState = "waiting"
-        self._look: Look | None = None
+        self._work: Work | None = None
         self._watched = watched
         self._last: Progress | None = None
         self._report: Report | None = None
@@ -51,7 +59,8 @@ class RunningJob:
     @property
     def state(self) -> JobState:
         """What the job does: see `JobState`."""
-        return self.progress.state if self._state == "running" else self._state
+        committing = self._state == "running" and self._work is not None and self._work.committing
+        return "committing" if committing else self._state
 
     @property
     def started(self) -> datetime:
@@ -65,9 +74,9 @@ class RunningJob:
             return self._last
         self._watched = True
         seconds = perf_counter() - self._began
-        if self._look is None:
+        if self._work is None:
             return Progress(self.name, self._state, seconds)
-        return self._look(self._state, seconds)
+        return self._work.progress(self.state, seconds)
 
     @property
     def report(self) -> Report:
@@ -129,10 +138,10 @@ class RunningJob:
         self._watched = True
         return self
 
-    def _runs(self, look: Look) -> None:
+    def _runs(self, work: Work) -> None:
         """It was admitted."""
         self._state = "running"
-        self._look = look
+        self._work = work
 
     def _done(self, report: Report) -> None:
         self._report = report
@@ -149,7 +158,7 @@ class RunningJob:
         self._state = state
         if self._watched:
             self._last = self.progress
-        self._look = None  # lets go of everything that the job was made of
+        self._work = None  # lets go of everything that the job was made of
         if self._over is not None:
             self._over.set()
 

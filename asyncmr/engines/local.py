@@ -242,7 +242,7 @@ class LocalEngine:
             journal,
         )
         flow = JobFlow(job, source, sink, resources, letters)
-        running._runs(flow.progress)
+        running._runs(flow)
         async with nullcontext() if journal is None else self._opened(journal), flow.output(), store:
             if progress is None:
                 await flow.run()

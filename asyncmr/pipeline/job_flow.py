@@ -62,7 +62,7 @@ class JobFlow:
         self._finished: Report | None = None
         self._leg: StepFlow | AwaitingFlow | None = None
         self._gauges: Gauges | None = None
-        self._commits = False
+        self.committing = False
         self.ledger = Ledger(job.title, self._log)
         self._skipping = Skipping(
             self.ledger,
@@ -93,7 +93,7 @@ class JobFlow:
         await publication.open()
         try:
             yield
-            self._commits = True
+            self.committing = True
             await publication.commit()
         except BaseException as error:
             with CancelScope(shield=True):
@@ -171,8 +171,6 @@ class JobFlow:
         if self._gauges is None:
             around = self._surroundings
             self._gauges = Gauges(self.ledger, self._log, self._resources, around.account)
-        if self._commits and state == "running":
-            state = "committing"
         leg = self._leg
         if leg is None:
             return self._gauges.read(state, seconds, (), None)

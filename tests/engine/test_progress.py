@@ -13,7 +13,9 @@ import pytest
 
 import asyncmr
 from asyncmr import Engine, Job, JobCancelled, Progress, UsageError
+from asyncmr.connectors.part_files import PartFiles
 from asyncmr.engines import local
+from asyncmr.kernel.formats import TextFormat
 from asyncmr.pipeline.limits import Limits
 from tests.engine.gated import numbers
 from tests.engine.word_count import COUNT, STAGED, WORDS, source
@@ -198,11 +200,11 @@ async def test_a_handle_that_outlives_its_job_keeps_nothing_of_it(engine, gate):
     task = asyncio.create_task(engine.collect(job, numbers()))
     await gate.reached()
     (handle,) = engine.jobs
-    look = weakref.ref(handle._look.__self__)
+    work = weakref.ref(handle._work)
     gate.open()
     await task
     gc.collect()
-    assert look() is None
+    assert work() is None
     assert handle.progress.state == "done"
 
 
@@ -211,3 +213,21 @@ async def test_a_chain_shows_the_stages_of_all_its_steps():
     async with Engine(workers=2, limits=STAGED) as engine, engine.start(chain, source()) as running:
         await running
         assert {"1.map", "1.reduce", "2.map", "2.reduce"} <= {stage.name for stage in running.progress.stages}
+
+
+class LooksOnCommit(PartFiles):
+    """An output that notes the state of its engine's jobs when it is to be shown."""
+
+    states: list[str]
+    engine: Engine
+
+    async def commit(self) -> None:
+        self.states = [job.state for job in self.engine.jobs]
+        await super().commit()
+
+
+async def test_a_job_that_shows_its_output_is_committing(engine, tmp_path):
+    sink = LooksOnCommit(tmp_path / "out", TextFormat())
+    sink.engine = engine
+    await engine._backend.execute(COUNT, source(), sink)
+    assert sink.states == ["committing"]
