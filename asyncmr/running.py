@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from time import perf_counter
+from datetime import UTC, datetime
+from time import perf_counter, time
 from typing import Protocol, Self
 
 from anyio import CancelScope, move_on_after
@@ -44,7 +44,9 @@ class RunningJob:
     def __init__(self, name: str, *, watched: bool = False) -> None:
         self.name = name
         self._scope = CancelScope()
+        self._started = time()
         self._began = perf_counter()
+        self._took: float | None = None
         self._state: JobState = "waiting"
         self._work: Work | None = None
         self._watched = watched
@@ -65,7 +67,7 @@ class RunningJob:
     @property
     def started(self) -> datetime:
         """When it was started, in UTC."""
-        return datetime.now(UTC) - timedelta(seconds=perf_counter() - self._began)
+        return datetime.fromtimestamp(self._started, UTC)
 
     @property
     def progress(self) -> Progress:
@@ -73,7 +75,7 @@ class RunningJob:
         if self._last is not None:
             return self._last
         self._watched = True
-        seconds = perf_counter() - self._began
+        seconds = perf_counter() - self._began if self._took is None else self._took
         if self._work is None:
             return Progress(self.name, self._state, seconds)
         return self._work.progress(self.state, seconds)
@@ -156,6 +158,7 @@ class RunningJob:
         if self._over_now:
             return
         self._state = state
+        self._took = perf_counter() - self._began
         if self._watched:
             self._last = self.progress
         self._work = None  # lets go of everything that the job was made of
