@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, assert_type
 
 from hypothesis import strategies as st
@@ -74,6 +75,16 @@ def mean(word: str, counts: Iterable[int]) -> Iterator[tuple[str, float]]:
     yield word, sum(values) / len(values)
 
 
+class Repeated:
+    """Mappers that are objects, methods, and functions with a setting."""
+
+    def __call__(self, _key: None, line: str) -> Iterator[tuple[str, int]]:
+        yield line, 2
+
+    def many(self, times: int, _key: None, line: str) -> Iterator[tuple[str, set[int]]]:
+        yield line, {times}
+
+
 class Mean:
     """A mean, as an aggregator that names its own types."""
 
@@ -106,12 +117,15 @@ more_pages = assert_type(Job(mapper=streamed, partitions=4), Job[str, bytes])
 awaited = assert_type(Job(mapper=fetched, reducer=gathered, concurrency=100), Job[str, int])
 saves = assert_type(Job(mapper=words, reducer=saved), Job[str, float])
 either = assert_type(Job(mapper={"books": words, "papers": words}, reducer=total), Job[str, int])
+called = assert_type(Job(mapper=Repeated(), fold=min), Job[str, int])
+partly = assert_type(Job(mapper=partial(Repeated().many, 3)), Job[str, set[int]])
 chained = assert_type(classic.then(Job(mapper=by_count)), Job[float, str])
 renamed = assert_type(classic.replace(name="means", partitions=2), Job[str, float])
 other = assert_type(classic.replace(fold=max, reducer=None), Job[Any, Any])
 
 # Jobs of lambdas, and of functions without annotations, give anything.
 folded: Job[str, int] = Job(mapper=words, fold=operator.add, name="words", sort="total")
+united: Job[str, set[int]] = Job(mapper=partial(Repeated().many, 3), fold=lambda a, b: a | b)
 anything: Job = Job(mapper=lambda key, line: [(line.strip(), 1)], fold=lambda a, b: a + b)
 looked_up: Job = Job(mapper=lambda _, user: [(user["city"], 1)], aggregator=asyncmr.Sum())
 listed: Job = Job(
