@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from asyncmr.api import Engine
 from asyncmr.connectors.sources import AnySource, Path
 from asyncmr.job import Job
+from asyncmr.options import CollectOptions, RunOptions
 from asyncmr.protocols import Sink
 from asyncmr.report import Report
 from asyncmr.result import PairStream, Result
@@ -16,14 +17,14 @@ from asyncmr.started import StartedJob
 from asyncmr.typevars import K, V
 
 
-async def run(job: Job, source: AnySource, output: Path | Sink, **arguments: Any) -> Report:
+async def run(job: Job, source: AnySource, output: Path | Sink, **arguments: Unpack[RunOptions]) -> Report:
     """`Engine.run` on an engine of its own; takes the arguments of both."""
     mine, engine = _divide(arguments, "format", "progress", "dead_letters", "resume")
     async with Engine(**engine) as opened:
         return await opened.run(job, source, output, **mine)
 
 
-async def collect(job: Job[K, V], source: AnySource, **arguments: Any) -> Result[K, V]:
+async def collect(job: Job[K, V], source: AnySource, **arguments: Unpack[CollectOptions]) -> Result[K, V]:
     """`Engine.collect` on an engine of its own; takes the arguments of both."""
     mine, engine = _divide(arguments, "progress", "dead_letters")
     async with Engine(**engine) as opened:
@@ -31,7 +32,7 @@ async def collect(job: Job[K, V], source: AnySource, **arguments: Any) -> Result
 
 
 def stream(
-    job: Job[K, V], source: AnySource, **arguments: Any
+    job: Job[K, V], source: AnySource, **arguments: Unpack[CollectOptions]
 ) -> AbstractAsyncContextManager[PairStream[K, V]]:
     """`Engine.stream` on an engine of its own; takes the arguments of both."""
     return _stream(job, source, arguments)
@@ -39,7 +40,7 @@ def stream(
 
 @asynccontextmanager
 async def _stream(
-    job: Job[K, V], source: AnySource, arguments: dict[str, Any]
+    job: Job[K, V], source: AnySource, arguments: Mapping[str, Any]
 ) -> AsyncIterator[PairStream[K, V]]:
     mine, engine = _divide(arguments, "progress", "dead_letters")
     async with Engine(**engine) as opened, opened.stream(job, source, **mine) as pairs:
@@ -48,11 +49,11 @@ async def _stream(
 
 @overload
 def start(
-    job: Job, source: AnySource, output: Path | Sink, **arguments: Any
+    job: Job, source: AnySource, output: Path | Sink, **arguments: Unpack[RunOptions]
 ) -> AbstractAsyncContextManager[StartedJob[Report]]: ...
 @overload
 def start(
-    job: Job[K, V], source: AnySource, output: None = None, **arguments: Any
+    job: Job[K, V], source: AnySource, output: None = None, **arguments: Unpack[CollectOptions]
 ) -> AbstractAsyncContextManager[StartedJob[Result[K, V]]]: ...
 def start(job: Job, source: AnySource, output: Path | Sink | None = None, **arguments: Any) -> Any:
     """`Engine.start` on an engine of its own; takes the arguments of both.
@@ -65,13 +66,13 @@ def start(job: Job, source: AnySource, output: Path | Sink | None = None, **argu
 
 @asynccontextmanager
 async def _start(
-    job: Job, source: AnySource, output: Path | Sink | None, arguments: dict[str, Any]
+    job: Job, source: AnySource, output: Path | Sink | None, arguments: Mapping[str, Any]
 ) -> AsyncIterator[StartedJob[Any]]:
     mine, engine = _divide(arguments, "format", "progress", "dead_letters", "resume")
     async with Engine(**engine) as opened, opened.start(job, source, output, **mine) as running:
         yield running
 
 
-def _divide(arguments: dict[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _divide(arguments: Mapping[str, Any], *names: str) -> tuple[dict[str, Any], dict[str, Any]]:
     mine = {name: arguments[name] for name in names if name in arguments}
     return mine, {name: value for name, value in arguments.items() if name not in mine}

@@ -211,7 +211,7 @@ class Harness:
             os._exit(status)
 
     async def _run(self, workers: int) -> asyncmr.Report:
-        limits = {} if self._limits is None else {"limits": self._limits}
+        limits: dict[str, Any] = {} if self._limits is None else {"limits": self._limits}
         return await asyncmr.run(
             self._job,
             TextFiles(str(self._input), split_bytes=SPLIT if self._limits else 1 << 20),

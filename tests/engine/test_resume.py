@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -232,7 +233,8 @@ class Story:
     async def run(self, **changes) -> asyncmr.Report:
         job, output = changes.pop("job", self.job), changes.pop("output", self.output)
         source = changes.pop("source", None) or TextFiles(str(self.input), split_bytes=SPLIT)
-        options = {"workers": 1, "executor": "inline", "limits": STAGED, "resume": self.journal} | changes
+        options: dict[str, Any] = {"workers": 1, "executor": "inline", "limits": STAGED}
+        options |= {"resume": self.journal} | changes
         return await asyncmr.run(job, source, output, **options)
 
     async def fail(self) -> None:

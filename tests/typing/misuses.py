@@ -92,5 +92,8 @@ async def misread() -> None:
             print(count.upper())  # wrong
     print(counts, result.reports)  # wrong
     await asyncmr.collect(words, "books/")  # wrong
+    await asyncmr.collect(job, "books/", workers="4")  # wrong
+    await asyncmr.run(job, "books/", "out/", wrokers=4)  # wrong
+    asyncmr.start(job, "books/", resume="journal/")  # wrong
     async with asyncmr.Engine(workers="4") as engine:  # wrong
         await engine.run(job, 3, "out")  # wrong
