@@ -17,6 +17,7 @@ from asyncmr.actors import TaskScope
 from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.engines.early import PRELOAD
 from asyncmr.engines.share import limits_of, memory_of, workers_of
+from asyncmr.engines.worker_log import WorkerLog
 from asyncmr.errors import ClosedError, JobCancelled, StorageError, UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
@@ -107,12 +108,15 @@ class LocalEngine:
             raise ClosedError("this engine is open already; every `async with` needs an Engine of its own")
         async with AsyncExitStack() as stack:
             self._disk = await stack.enter_async_context(Disk(self._threads))
+            self._worker_log = WorkerLog()
+            stack.push_async_callback(self._worker_log.flush)
             self._pool = await stack.enter_async_context(
                 Pool(
                     self.workers,
                     self._executor,
                     segment_size=self._limits.split,
                     preload=PRELOAD,
+                    on_output=self._worker_log.take,
                     slots=self._slots,
                     threads=self._threads,
                 )
@@ -243,7 +247,8 @@ class LocalEngine:
         )
         flow = JobFlow(job, source, sink, resources, letters)
         running._runs(flow)
-        async with nullcontext() if journal is None else self._opened(journal), flow.output(), store:
+        opened = nullcontext() if journal is None else self._opened(journal)
+        async with opened, flow.output(), store, self._worker_log:
             if progress is None:
                 await flow.run()
             else:

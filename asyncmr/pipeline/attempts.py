@@ -238,6 +238,7 @@ class Attempts:
             argument,
             account=self._account,
             timeout=running.suspects.timeout,
+            about=(self._account, task),
         ) as session:
             begun = loop.time()
             if not running.rivals:

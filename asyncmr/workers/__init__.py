@@ -3,9 +3,10 @@
 The host side: `pool.py` owns the workers and shares them out (`fairness.py`), `session.py` is one conversation
 with one worker, `slot.py` one worker process, `executor.py` calls it over a socket (`wire.py`), `threads.py` the
 two executors without processes, `segments.py` the shared input buffers, `program.py` what a worker is sent to
-run, `descriptors.py` what workers need of the host's open files, `failures.py` and `memory_kills.py` why one died.
+run, `descriptors.py` what workers need of the host's open files, `output.py` what they print and log, `failures.py` and
+`memory_kills.py` why one died.
 The worker side: `entry.py` starts the child, `worker.py` answers the calls of the host, `running.py` advances the
-generators.
+generators, `redirection.py` and `forwarding.py` send what they print and log.
 
 Names are loaded on first use, since every worker process imports this package.
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncmr.workers.failures import RemoteError, SlotDied, SlotTimeout
     from asyncmr.workers.fairness import Account
+    from asyncmr.workers.output import Said
     from asyncmr.workers.pool import Pool, PoolStats
     from asyncmr.workers.program import Program
     from asyncmr.workers.segments import Segment, SegmentRange, Segments
@@ -33,6 +35,7 @@ __all__ = [
     "Received",
     "RemoteError",
     "Reply",
+    "Said",
     "Segment",
     "SegmentRange",
     "Segments",
@@ -50,6 +53,7 @@ _HOME = {
     "Received": "wire",
     "RemoteError": "failures",
     "Reply": "session",
+    "Said": "output",
     "Segment": "segments",
     "SegmentRange": "segments",
     "Segments": "segments",

@@ -21,7 +21,9 @@ from time import monotonic
 from typing import Any
 
 from asyncmr.workers.attach import Attachments, SegmentRef
+from asyncmr.workers.forwarding import forward
 from asyncmr.workers.memory import give_back
+from asyncmr.workers.redirection import redirect_rest
 from asyncmr.workers.wire import Inbox, Message, framed, send
 from asyncmr.workers.worker import Answer, Worker
 
@@ -33,9 +35,13 @@ MAPS, MAPS_NOT = b"maps segments", b"maps no segments"
 _worker: Worker | None = None
 
 
-def serve(channel: socket, niceness: int, probe: SegmentRef | None, content: bytes) -> None:
+def serve(
+    channel: socket, log: socket | None, niceness: int, probe: SegmentRef | None, content: bytes
+) -> None:
     """A worker process from its beginning to its end: greets the host, then answers its calls."""
     _start(niceness)
+    if log is not None:
+        forward(log)
     _reply(channel, [MAPS if _maps(probe, content) else MAPS_NOT])
     answer(channel)
 
@@ -73,7 +79,7 @@ def _start(niceness: int) -> None:
     with suppress(OSError):
         os.setpgid(0, 0)
     _die_with_host()
-    _redirect()
+    redirect_rest()
     with suppress(OSError):
         os.nice(niceness)  # the loop of the host goes first
     _worker = Worker(own_process=True)
@@ -119,15 +125,3 @@ def _die_with_host() -> None:
 def _watch(sentinel: int) -> None:
     select.select([sentinel], [], [])
     os.killpg(os.getpgrp(), signal.SIGKILL)
-
-
-def _redirect() -> None:
-    """A user's print must not end up among the host's output, nor a read take the host's input."""
-    with suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with suppress(OSError):
-        os.dup2(2, 1)
-    with suppress(OSError):
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)

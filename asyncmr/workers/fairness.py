@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Account:
     """The worker time of one job. `used_seconds` covers the calls that have ended."""
 
-    __slots__ = ("_ahead", "_running", "_since", "name", "used_seconds")
+    __slots__ = ("__weakref__", "_ahead", "_running", "_since", "name", "used_seconds")
 
     def __init__(self, name: str = "") -> None:
         self.name = name

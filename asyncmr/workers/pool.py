@@ -23,11 +23,12 @@ from typing import Any, Literal, NamedTuple
 from asyncmr.errors import ClosedError, MainGuardError, PoolStartError, StorageError, UsageError
 from asyncmr.workers.background import Background
 from asyncmr.workers.blocks import SHAREABLE, Probe
-from asyncmr.workers.descriptors import check_descriptors
+from asyncmr.workers.descriptors import can_listen, check_descriptors
 from asyncmr.workers.failures import likely_cause
 from asyncmr.workers.fairness import Account, FairQueue
 from asyncmr.workers.guard import leave_if_imported_by_worker
 from asyncmr.workers.memory_kills import MemoryKills
+from asyncmr.workers.output import Said
 from asyncmr.workers.program import Program
 from asyncmr.workers.seat import Seat, Slot
 from asyncmr.workers.segments import Segments
@@ -59,6 +60,7 @@ class Pool:
 
     `executor`: "process"; "thread", for functions that release the GIL or only wait; "inline", in the
     event loop's own thread, for tests and debugging. `preload`: modules that all worker processes share.
+    `on_output`: called on the loop with what worker processes print and log, which without it goes to standard error.
     `slots`: makes each worker, in place of what `executor` says. `threads`: makes what blocking calls run in, given how
     many threads it should have at most, and their name.
     Leaving kills what still runs, and returns when every process and thread has ended.
@@ -72,6 +74,7 @@ class Pool:
         segment_count: int | None = None,
         *,
         preload: Sequence[str] = (),
+        on_output: Callable[[Said], None] | None = None,
         slots: Callable[[], Slot] | None = None,
         threads: Callable[[int, str], Executor] = ThreadPoolExecutor,
     ) -> None:
@@ -82,6 +85,8 @@ class Pool:
         self.workers = workers
         self._executor = executor
         self._preload = tuple(preload)
+        self._on_output = on_output
+        self._listens = False
         self._slots = slots or self._make_slot
         self._background = Background(threads(2 * workers + 2, "asyncmr-pool"))
         self._shared = executor == "process" and SHAREABLE
@@ -112,6 +117,7 @@ class Pool:
         if self._executor == "process":
             leave_if_imported_by_worker()
             check_descriptors(self.workers)
+            self._listens = self._on_output is not None and can_listen(self.workers)
         self._loop = asyncio.get_running_loop()
         if self._shared:
             try:
@@ -154,10 +160,12 @@ class Pool:
         account: Account | None = None,
         timeout: float | None = None,
         reply_limit: int | None = None,
+        about: object = None,
     ) -> Session:
         """A session on `program.method(argument, feed)`; entering it waits for a free worker.
 
-        `timeout` bounds the worker time of the session in seconds, all calls together.
+        `timeout` bounds the worker time of the session in seconds, all calls together. `about` comes back with what
+        the worker prints and logs.
         """
         return Session(
             self,
@@ -167,6 +175,7 @@ class Pool:
             self._default_account if account is None else account,
             timeout,
             REPLY_LIMIT if reply_limit is None else reply_limit,
+            about,
         )
 
     def stats(self) -> PoolStats:
@@ -256,7 +265,7 @@ class Pool:
             from asyncmr.workers.slot import ProcessSlot
 
             assert self._loop is not None
-            return ProcessSlot(self._loop, self._preload, self._probe)
+            return ProcessSlot(self._loop, self._preload, self._probe, heard=self._listens)
         from asyncmr.workers.threads import InlineSlot, ThreadSlot
 
         return ThreadSlot() if self._executor == "thread" else InlineSlot()
@@ -288,6 +297,8 @@ class Pool:
             self._start_one()
         if seat.slot.sentinel is not None and self._loop is not None:
             self._loop.add_reader(seat.slot.sentinel, self._died, seat)
+        if seat.slot.output is not None and self._loop is not None:
+            seat.slot.output.listen(self._loop, partial(self._heard, seat, seat.slot.pid or 0))
         self.release(seat)
 
     def _start_failed(self, error: BaseException) -> None:
@@ -316,6 +327,10 @@ class Pool:
         else:
             self.discard(seat, died=True)
 
+    def _heard(self, seat: Seat, worker: int, kind: str, lines: list[bytes]) -> None:
+        assert self._on_output is not None
+        self._on_output(Said(seat.about, worker, kind, lines))
+
     def _join_dead(self, seat: Seat) -> int | None:
         code = seat.slot.join()
         seat.cause = likely_cause(code, self._kills.explain() if code == -signal.SIGKILL else None)
@@ -331,10 +346,13 @@ class Pool:
         if seat.slot.sentinel is not None:
             self._loop.remove_reader(seat.slot.sentinel)
         seat.slot.disconnect()
-        self._background.run(finish, partial(self._ended, seat.ended))
+        self._background.run(finish, partial(self._ended, seat))
 
-    def _ended(self, ended: asyncio.Future[int | None], outcome: Future[int | None]) -> None:
-        if not ended.done():
+    def _ended(self, seat: Seat, outcome: Future[int | None]) -> None:
+        ended = seat.ended
+        if seat.slot.output is not None:
+            seat.slot.output.finish()
+        if ended is not None and not ended.done():
             ended.set_result(None if outcome.exception() is not None else outcome.result())
 
     def _session_closed(self, seat: Seat, timer: asyncio.TimerHandle, outcome: asyncio.Future[Any]) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
+from asyncmr.workers.output import Output
+
 
 class Slot(Protocol):
     """A worker of one of the three executors."""
 
     maps_segments: bool
 
+    @property
+    def output(self) -> Output | None: ...
     @property
     def sentinel(self) -> int | None: ...
     @property
@@ -35,13 +39,14 @@ class Seat:
     """A slot as the pool sees it. `ended` is its exit code to be, once the slot was given up.
 
     `dead`: its process was seen to end, although a session may still have to hear of it. `cause`: why it died, if it
-    did so by itself, once it has ended.
+    did so by itself, once it has ended. `about`: what its session, or the last that it had, is about.
     """
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
         self.programs: set[int] = set()  # a hint: the worker asks for a program that it has dropped
         self.session: Occupant | None = None
+        self.about: object = None
         self.dead = False
         self.cause: str | None = None
         self.ended: asyncio.Future[int | None] | None = None

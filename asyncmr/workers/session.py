@@ -34,6 +34,7 @@ from asyncmr.counters import Counts
 from asyncmr.errors import ClosedError
 from asyncmr.workers.failures import RemoteError, SlotDied, SlotTimeout
 from asyncmr.workers.fairness import Account
+from asyncmr.workers.forwarding import levels
 from asyncmr.workers.program import Program
 from asyncmr.workers.seat import Seat, Slot
 from asyncmr.workers.segments import SegmentRange
@@ -80,6 +81,7 @@ class Session:
         account: Account,
         timeout: float | None,
         reply_limit: int,
+        about: object,
     ) -> None:
         self._lender = lender
         self._program = program
@@ -88,6 +90,7 @@ class Session:
         self._account = account
         self._timeout = timeout
         self._reply_limit = reply_limit
+        self._about = about
         self._seat: Seat | None = None
         self._waiter: asyncio.Future[Answer] | None = None
         self._opened = False
@@ -101,6 +104,7 @@ class Session:
     async def __aenter__(self) -> Session:
         self._seat = await self._lender.lease(self._account, self._program.id)
         self._seat.session = self
+        self._seat.about = self._about
         return self
 
     async def __aexit__(
@@ -128,7 +132,7 @@ class Session:
         if self._opened:
             raise ClosedError("a session is opened once; use feed() and drain() from then on")
         self._opened = True
-        data = None if program.id in seat.programs else program.data
+        data = None if program.id in seat.programs else (program.data, levels())
         wire = self._wire(seat, buffers)
         while True:
             answer = await self._call(
@@ -136,7 +140,7 @@ class Session:
             )
             if answer[0] != "missing":
                 break
-            data = program.data
+            data = (program.data, levels())
         if answer[0] == "failed":
             seat.programs.discard(program.id)  # it may not have got as far as unpickling it
         else:

@@ -15,6 +15,7 @@ from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from multiprocessing.connection import wait
 from socket import socket, socketpair
+from time import monotonic
 from typing import Any
 
 from asyncmr.errors import MainGuardError, PoolStartError
@@ -24,19 +25,30 @@ from asyncmr.workers.executor import WorkerExecutor
 from asyncmr.workers.failures import likely_cause
 from asyncmr.workers.forkserver import launch
 from asyncmr.workers.guard import ADVICE, GUARD_EXIT, forkserver_left
+from asyncmr.workers.output import Output
+from asyncmr.workers.redirection import RedirectingName
 from asyncmr.workers.wire import Inbox
 from asyncmr.workers.worker import Answer
 
 START_LIMIT = 120.0  # seconds: the script that a worker imports may load large libraries
+WRITTEN_LIMIT = 4_000  # characters of what a worker wrote that did not come up
 STOP_LIMIT = 0.2  # seconds for a worker to leave by itself before it is killed
 NICENESS = 5
 
 
 class ProcessSlot:
-    """One worker process. `maps_segments`: whether it can, once it has started."""
+    """One worker process. `maps_segments`: whether it can, once it has started.
+
+    `heard`: what it prints and logs comes to its `output`; otherwise to standard error.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, preload: Sequence[str] = (), probe: Probe | None = None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        preload: Sequence[str] = (),
+        probe: Probe | None = None,
+        *,
+        heard: bool = False,
     ) -> None:
         self._loop = loop
         self._preload = preload
@@ -44,7 +56,9 @@ class ProcessSlot:
         self._executor: WorkerExecutor | None = None
         self._process: Any = None
         self._killed = False
+        self._heard = heard
         self.maps_segments = False
+        self.output: Output | None = None
 
     @property
     def sentinel(self) -> int | None:
@@ -67,11 +81,15 @@ class ProcessSlot:
         ours, theirs = socketpair()
         try:
             with theirs:
+                name, log = "asyncmr-worker", None
+                if self._heard:
+                    self.output = Output()
+                    name, log = RedirectingName(name, self.output.out, self.output.err), self.output.log
                 context = multiprocessing.get_context("forkserver")
-                process = context.Process(
-                    target=entry.serve, args=(theirs, NICENESS, *probe), name="asyncmr-worker"
-                )
+                process = context.Process(target=entry.serve, args=(theirs, log, NICENESS, *probe), name=name)
                 process.start()
+            if self.output is not None:
+                self.output.started()
             self._process = process
             # Every start of a process polls all known ones, in its own thread; of two threads that poll a
             # dead process at once, one reads its exit code and the other overwrites it with 255.
@@ -133,7 +151,13 @@ class ProcessSlot:
     def _greeted(self, channel: socket) -> bool:
         """Waits for the worker's first message: whether it can map the host's segments."""
         inbox = Inbox(channel)
-        while ready := wait([channel, self._process.sentinel], START_LIMIT):
+        sentinel = self._process.sentinel
+        until = monotonic() + START_LIMIT
+        while ready := wait([channel, sentinel, *self._sources()], max(0.0, until - monotonic())):
+            if self.output is not None:
+                self.output.read()  # it would wait for ever with a full pipe
+            if channel not in ready and sentinel not in ready:
+                continue
             messages = inbox.receive() if channel in ready else None
             if messages is None:  # it hung up, or died; of a process that ends either may be seen first
                 raise BrokenExecutor("it ended before it was up")
@@ -141,11 +165,17 @@ class ProcessSlot:
                 return messages[0][0] == entry.MAPS
         raise TimeoutError(f"it said nothing for {START_LIMIT:g} s")
 
+    def _sources(self) -> list[int]:
+        return [] if self.output is None else self.output.sources()
+
     def _raise_start_error(self, exc: BaseException, code: int | None) -> None:
+        written = [] if self.output is None else self.output.finish()
         if code == GUARD_EXIT or forkserver_left():
             raise MainGuardError(f"no worker process could be started: {ADVICE}") from exc
         if isinstance(exc, BrokenExecutor):
-            why = f"it ended at once ({likely_cause(code)}); what it wrote to standard error says more"
+            why = f"it ended at once, {likely_cause(code)}"
+            if written:
+                why += "; it wrote:\n\n" + "\n".join(written)[-WRITTEN_LIMIT:]
         else:
             why = f"{type(exc).__name__}: {exc}"
         raise PoolStartError(f"a worker process could not be started: {why}") from exc

@@ -29,6 +29,7 @@ class ThreadSlot:
     maps_segments = False
     sentinel = None
     pid = None
+    output = None
 
     def __init__(self) -> None:
         self._worker = Worker(own_process=False)
@@ -84,6 +85,7 @@ class InlineSlot:
     maps_segments = False
     sentinel = None
     pid = None
+    output = None
 
     def __init__(self) -> None:
         self._worker = Worker(own_process=False)

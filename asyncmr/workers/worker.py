@@ -18,6 +18,8 @@ from typing import Any
 
 from asyncmr.excerpt import failure_of
 from asyncmr.workers.attach import Attachments, SegmentRef
+from asyncmr.workers.forwarding import Levels, only_forward, set_levels
+from asyncmr.workers.redirection import flush_streams
 from asyncmr.workers.running import DirectRun, FedRun, Feed, Round, Run
 from asyncmr.workers.wire import Received
 
@@ -41,7 +43,7 @@ class Worker:
     def open(
         self,
         program: int,
-        data: bytes | None,
+        data: tuple[bytes, Levels] | None,
         method: str,
         argument: bytes,
         buffers: list[WireBuffer],
@@ -88,10 +90,14 @@ class Worker:
             self._rest()
         return "closed", b"", []
 
-    def _load(self, program: int, data: bytes | None) -> Any:
+    def _load(self, program: int, data: tuple[bytes, Levels] | None) -> Any:
         if data is not None:
-            self._programs[program] = pickle.loads(data)
+            pickled, levels = data
             if self._own_process:
+                set_levels(levels)
+            self._programs[program] = pickle.loads(pickled)
+            if self._own_process:
+                only_forward()
                 gc.freeze()  # the program and what it imported live on: no collection need look at them
             if len(self._programs) > PROGRAM_LIMIT:
                 self._programs.popitem(last=False)
@@ -146,6 +152,7 @@ class Worker:
         """Between two sessions."""
         self._attachments.end_session()
         if self._own_process:
+            flush_streams()
             if self._littered or gc.get_count()[0] > GARBAGE_LIMIT:
                 gc.collect()
                 self._littered = False

@@ -21,6 +21,7 @@ class SimulatedSlot:
 
     maps_segments = False
     pid = None
+    output = None
 
     def __init__(self, number: int, loop: SimulatedLoop, faults: Faults) -> None:
         self.name = f"worker {number}"

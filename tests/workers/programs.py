@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import asyncmr.counters
@@ -300,3 +302,78 @@ class PickleTrap:
 
 def _spring(action):
     ACTIONS[action]()
+
+
+class Talk:
+    """Prints and logs."""
+
+    def __init__(self, name="", handler=False):
+        self.name = name
+        self.handler = handler
+
+    def __setstate__(self, state):
+        self.__dict__ = state
+        if self.handler:
+            logging.getLogger("tests.talk").addHandler(logging.StreamHandler())
+
+    def say(self, argument, feed):
+        for stream in (sys.stdout, sys.stderr):
+            stream.write(argument)
+        return None
+        yield
+
+    def by_descriptor(self, argument, feed):
+        os.write(1, f"{argument}\n".encode())
+        return None
+        yield
+
+    def by_child(self, argument, feed):
+        subprocess.run(["echo", argument], check=True)
+        return None
+        yield
+
+    def crash(self, argument, feed):
+        sys.stdout.write(f"{argument}\n")
+        crash()
+        yield
+
+    def leave(self, argument, feed):
+        sys.stdout.write(f"{argument}\n")
+        leave()
+        yield
+
+    def kill(self, argument, feed):
+        sys.stdout.write(f"{argument}\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield
+
+    def log(self, argument, feed):
+        try:
+            1 / 0  # noqa: B018
+        except ZeroDivisionError:
+            logging.getLogger("tests.talk").exception(argument, "late", extra={"user": "me"})
+        return None
+        yield
+
+    def log_from_child(self, argument, feed):
+        child = os.fork()
+        if not child:
+            logging.getLogger("tests.talk").error(argument)
+            os._exit(0)
+        os.waitpid(child, 0)
+        return None
+        yield
+
+    def debug(self, argument, feed):
+        logging.getLogger("tests.talk").debug(argument)
+        return None
+        yield
+
+    def warn(self, argument, feed):
+        warnings.warn(argument, stacklevel=1)
+        return None
+        yield
+
+    @staticmethod
+    def fail_to_start(*arguments):
+        raise RuntimeError("no, I will not")
