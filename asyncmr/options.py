@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
-    from asyncmr.api import Path
+    from asyncmr.connectors.sources import Path
     from asyncmr.progress import ProgressCallback
 
 

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import asyncmr
-from asyncmr.cli.console import Bars, print_pairs, user_frames
+from asyncmr.cli.console import Bars, print_pairs, standard_output, user_frames
 from asyncmr.cli.job_spec import load_job
+from asyncmr.cli.messages import in_options, log_messages
 from asyncmr.cli.standard_input import hold_if_closed
 from asyncmr.cli.termination import Terminated, until_terminated
 from asyncmr.connectors.sources import AnySource, documents, json_lines, pairs, source_of
@@ -30,6 +31,8 @@ from asyncmr.kernel.formats import format_of
 if TYPE_CHECKING:
     from asyncmr.job import Job
     from asyncmr.report import Report
+
+EXAMPLE = "asyncmr run asyncmr.jobs:wordcount books/*.txt"
 
 
 INPUT_FORMATS: dict[str, Callable[[list[str]], AnySource]] = {
@@ -48,6 +51,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return int(commands.main(args, prog_name="asyncmr", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
+        if isinstance(error, click.MissingParameter):
+            click.echo(f"For example: {EXAMPLE}", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted")
@@ -61,7 +66,7 @@ def main(args: Sequence[str] | None = None) -> int:
             click.echo(f"\n{user_frames(str(error.__cause__)).strip()}", err=True)
         return 1
     except AsyncMRError as error:
-        _complain(str(error))
+        _complain(in_options(str(error)))
         return 2 if isinstance(error, UsageError) else 1
 
 
@@ -86,10 +91,29 @@ def _skip_limit(text: str) -> int | float:
     try:
         return int(text)
     except ValueError:
+        pass
+    try:
         return float(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is neither a number of records, such as 100, nor a share, such as 0.01"
+        ) from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """Knows what somebody means who leaves out `run`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if ":" in args[0] or args[0].endswith(".py"):
+            raise click.UsageError(
+                f"No such command {args[0]!r}. Did you mean: asyncmr run {' '.join(args)}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version",
     is_flag=True,
@@ -209,6 +233,11 @@ def commands() -> None:
     default=None,
     help="Show progress bars on standard error.  [default: when a person is watching]",
 )
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    help="What is shown of the log messages of your functions.  [default: warning]",
+)
 def run(
     job: str,
     inputs: tuple[str, ...],
@@ -220,13 +249,20 @@ def run(
     resume: str | None,
     report_file: Path | None,
     progress: bool | None,
+    log_level: str | None,
     **engine_options: Any,
 ) -> int:
     """Run a job over files.
 
     JOB is path/to/file.py:job or package.module:job. INPUT is a file, a folder, a quoted glob such as
     'logs/**/*.txt', or - for standard input. Names that end in .gz, .bz2, .xz or .zst are decompressed.
-    Without -o the pairs go to standard output, partition by partition.
+    Without -o the pairs go to standard output, partition by partition, and nothing else does: what your
+    functions print or log is shown on standard error.
+
+    \b
+    For example, with the word count that ships with asyncmr, or a job of your own:
+      asyncmr run asyncmr.jobs:wordcount books/*.txt
+      asyncmr run words.py:job books/ -o counts --report report.json
 
     \b
     Exit status:
@@ -243,18 +279,21 @@ def run(
         raise UsageError(f"--report {report_file}: there is no folder {report_file.parent}; make it first")
     if resume is not None and output is None:
         raise UsageError("--resume needs -o: what went to standard output cannot be taken up again")
-    chosen = load_job(job)
-    if partitions is not None:
-        chosen = chosen.replace(partitions=partitions)
     if progress is None:
         # Bars and pairs on one terminal would write over each other.
         progress = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
     options = {name: value for name, value in engine_options.items() if value is not None}
+    with standard_output():
+        chosen = load_job(job)
+    if partitions is not None:
+        chosen = chosen.replace(partitions=partitions)
     try:
         with ExitStack() as stack:
+            descriptor = stack.enter_context(standard_output())
+            stack.enter_context(log_messages(log_level, bars=progress))
             bars = stack.enter_context(Bars()) if progress else None
             source = INPUT_FORMATS[input_format](list(inputs))
-            work = _run(chosen, source, output, format_, resume, bars, dead_letters, options)
+            work = _run(chosen, source, output, format_, resume, bars, dead_letters, options, descriptor)
             report = uvloop.run(until_terminated(work))
     except BrokenPipeError:
         return 141
@@ -308,6 +347,7 @@ async def _run(
     bars: Bars | None,
     dead_letters: Path | None,
     options: dict[str, Any],
+    descriptor: int,
 ) -> Report:
     show = bars.show if bars is not None else None
     async with asyncmr.Engine(**options) as engine:
@@ -316,5 +356,5 @@ async def _run(
                 job, source, output, progress=show, format=format_, dead_letters=dead_letters, resume=resume
             )
         async with engine.stream(job, source, progress=show, dead_letters=dead_letters) as pairs:
-            await print_pairs(pairs, format_of(format_))
+            await print_pairs(pairs, format_of(format_), descriptor)
         return pairs.report

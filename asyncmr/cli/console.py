@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,14 +31,39 @@ def user_frames(text: str) -> str:
     return trimmed if '  File "' in trimmed else text
 
 
-async def print_pairs(pairs: PairStream, encoder: Encoder) -> None:
-    """Writes the pairs to standard output as the encoder has them, a block at a time."""
+@contextmanager
+def standard_output() -> Iterator[int]:
+    """Standard output, for the pairs alone: whatever else this process and its children print goes to standard error.
+
+    Gives the descriptor to write the pairs to, -1 if standard output is closed.
+    """
+    try:
+        descriptor = os.dup(1)
+    except OSError:
+        descriptor = -1
+    sys.stdout.flush()
+    with suppress(OSError):
+        os.dup2(2, 1)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    try:
+        yield descriptor
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        if descriptor >= 0:
+            os.dup2(descriptor, 1)
+            os.close(descriptor)
+
+
+async def print_pairs(pairs: PairStream, encoder: Encoder, to: int) -> None:
+    """Writes the pairs to a descriptor as the encoder has them, a block at a time."""
     async for keys, values in pairs.columns():
-        await _write(encoder.encode(keys, values))
+        await _write(encoder.encode(keys, values), to)
 
 
-async def _write(data: bytes) -> None:
-    """Writes all of `data` to standard output, however slowly that is read, without holding up the loop.
+async def _write(data: bytes, to: int) -> None:
+    """Writes all of `data` to a descriptor, however slowly that is read, without holding up the loop.
 
     The thread is a daemon, and not one of a pool's, because a write to a reader that has stopped reading
     never returns: Ctrl-C must end the process all the same. (O_NONBLOCK would be shared with whoever else has
@@ -58,7 +85,7 @@ async def _write(data: bytes) -> None:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(1, view) :]
+                view = view[os.write(to, view) :]
         except OSError as error:
             failure = error
         with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more

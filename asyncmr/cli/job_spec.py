@@ -39,6 +39,11 @@ def load_job(spec: str) -> Job:
         raise UsageError(
             f"JOB {spec!r} names no file or module; write path/to/file.py:job or package.module:job"
         )
+    if os.path.isfile(place) and not place.endswith(".py"):
+        raise UsageError(
+            f"JOB comes first, then INPUT..., and {place} is no Python file; "
+            "write: asyncmr run path/to/file.py:job INPUT..."
+        )
     module = _run_file(place) if place.endswith(".py") or os.sep in place else _import(place)
     missing = object()
     value = getattr(module, name, missing) if name else missing
@@ -48,13 +53,15 @@ def load_job(spec: str) -> Job:
     found = (
         f"Jobs found there: {', '.join(jobs)}"
         if jobs
-        else "no Job was found there; make one at its top level: job = asyncmr.Job(mapper=..., reducer=...)"
+        else "No Job was found there; make one at its top level: job = asyncmr.Job(mapper=..., reducer=...)"
     )
     if not name:
         raise UsageError(f"JOB {spec!r} does not say which job of {place}; write {place}:NAME. {found}")
     if value is missing:
         raise UsageError(f"{place} has no {name!r}. {found}")
-    raise UsageError(f"{name!r} in {place} is a {type(value).__name__}, not a Job. {found}")
+    kind = type(value).__name__
+    article = "an" if kind[0] in "aeiou" else "a"
+    raise UsageError(f"{name!r} in {place} is {article} {kind}, not a Job. {found}")
 
 
 def _run_file(place: str) -> ModuleType:

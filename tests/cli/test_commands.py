@@ -195,9 +195,14 @@ def test_workers_need_no_job_file() -> None:
         (["run", "asyncmr.jobs:nothing", "in.txt"], "wordcount"),
         ([*COUNT], "INPUT"),
         ([*COUNT, "in.txt", "--workers", "0"], "--workers"),
-        ([*COUNT, "in.txt", "--memory", "some"], "memory"),
         ([*COUNT, "in.txt", "--report", "nowhere/report.json"], "there is no folder nowhere"),
         ([*COUNT, "in.txt", "--colour"], "--colour"),
+        (["rum", "asyncmr.jobs:wordcount", "in.txt"], "Did you mean 'run'?"),
+        ([*COUNT[1:], "in.txt"], "Did you mean: asyncmr run asyncmr.jobs:wordcount in.txt"),
+        (["run", "in.txt", "asyncmr.jobs:wordcount"], "JOB comes first"),
+        ([*COUNT], "For example: asyncmr run asyncmr.jobs:wordcount books/*.txt"),
+        ([*COUNT, "in.txt", "--skip-limit", "some"], "neither a number of records"),
+        ([*COUNT, "in.txt", "--memory", "some"], "memory"),
     ],
 )
 def test_bad_usage_is_status_2_and_one_message(args: list[str], says: str) -> None:
@@ -363,20 +368,23 @@ def test_progress_bars_are_only_drawn_unasked_on_a_terminal(flags: tuple[str, ..
 
 @pytest.mark.parametrize(("flags", "shown"), [((), True), (("--no-progress",), False)])
 def test_a_terminal_gets_progress_bars_unless_told_not_to(flags: tuple[str, ...], shown: bool) -> None:
+    assert ("map" in _on_terminal(*COUNT, "in.txt", "-o", "out", *flags)) is shown
+
+
+def _on_terminal(*args: str) -> str:
+    """What a person sees on a terminal that shows standard error."""
     screen, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
     with open(screen, "rb", buffering=0) as master:
         try:
-            subprocess.run(
-                [*COMMAND, *COUNT, "in.txt", "-o", "out", *flags], check=True, stderr=terminal, timeout=50
-            )
+            subprocess.run([*COMMAND, *args], check=True, stderr=terminal, timeout=50)
             os.write(terminal, b"end")
             seen = b""
             while not seen.endswith(b"end"):
                 seen += master.read(65_536)
         finally:
             os.close(terminal)
-    assert (b"map" in seen) is shown
+    return seen.decode()
 
 
 def test_help_shows_examples_and_every_exit_status() -> None:
