@@ -104,7 +104,8 @@ class Skipping:
         self._kept.append(_Kept(stage, task, key, tuple(blocks), pieces))
         self._total += skipped
         if isinstance(self._limit, int) and self._total > self._limit:
-            raise await self._exceeded(f"{self._total:,} records and keys were skipped")
+            what = "1 record or key was" if self._total == 1 else f"{self._total:,} records and keys were"
+            raise await self._exceeded(f"{what} skipped")
 
     async def check_share(self) -> None:
         """Called when all records of the source were read.
