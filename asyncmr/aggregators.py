@@ -28,7 +28,9 @@ _NOTHING, _NAN = _Mark.NOTHING, _Mark.NAN
 class Sum:
     """The sum of a key's values.
 
-    Job(mapper=words, aggregator=Sum())
+    For example:
+
+        Job(mapper=words, aggregator=Sum())
     """
 
     keeps_type: ClassVar[Literal[True]] = True
@@ -50,7 +52,9 @@ class Sum:
 class Count:
     """How many values a key has, whatever they are.
 
-    Job(mapper=words, aggregator=Count())
+    For example:
+
+        Job(mapper=words, aggregator=Count())
     """
 
     def zero(self) -> int:
@@ -72,7 +76,9 @@ class Min:
 
     Values, or what `key` makes of them, must have an order; NaN has none.
 
-    Job(mapper=prices, aggregator=Min())
+    For example:
+
+        Job(mapper=prices, aggregator=Min())
     """
 
     key: Callable[[Any], Any] | None = None
@@ -101,7 +107,9 @@ class Max:
 
     Values, or what `key` makes of them, must have an order; NaN has none.
 
-    Job(mapper=lines_by_author, aggregator=Max(key=len))
+    For example:
+
+        Job(mapper=lines_by_author, aggregator=Max(key=len))
     """
 
     key: Callable[[Any], Any] | None = None
@@ -128,7 +136,9 @@ class Max:
 class Mean:
     """The mean of a key's values, which are numbers. Its accumulator is their sum and how many they are.
 
-    Job(mapper=temperatures, aggregator=Mean())
+    For example:
+
+        Job(mapper=temperatures, aggregator=Mean())
     """
 
     def zero(self) -> tuple[float, int]:
@@ -151,7 +161,7 @@ class TopK:
 
     Values, or what `key` makes of them, must have an order; NaN has none. No more than `k` values wait in memory.
 
-    Job(mapper=scores_by_game, aggregator=TopK(10, key=operator.itemgetter("points")))
+        Job(mapper=scores_by_game, aggregator=TopK(10, key=operator.itemgetter("points")))
 
     Raises:
         UsageError: when `k` is less than 1.
@@ -194,7 +204,9 @@ class Distinct:
 
     Values must be hashable. NaN counts as one value.
 
-    Job(mapper=visitors_by_page, aggregator=Distinct())
+    For example:
+
+        Job(mapper=visitors_by_page, aggregator=Distinct())
     """
 
     def zero(self) -> dict[Any, None]:

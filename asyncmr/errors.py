@@ -12,15 +12,31 @@ from typing import Any
 
 
 class AsyncMRError(Exception):
-    """The root of every exception that asyncmr raises on purpose."""
+    """The root of every exception that asyncmr raises on purpose.
+
+        try:
+            await asyncmr.run(job, "books/", "counts")
+        except asyncmr.AsyncMRError as error:
+            sys.exit(str(error))
+
+    Cancelling raises `asyncio.CancelledError`, as everywhere.
+    """
 
 
 class UsageError(AsyncMRError, ValueError):
-    """An argument that cannot work; the message says which and what would."""
+    """An argument that cannot work; the message says which and what would.
+
+        Job(mapper=words, combiner=total)  # a combiner needs a reducer
+
+    It is a ValueError, too.
+    """
 
 
 class ResumeError(UsageError):
     """A journal that a job cannot go on with: it is of another job, input or version, or in use.
+
+        await asyncmr.run(job, "books/", "counts", resume="journal")
+        await asyncmr.run(job, "more-books/", "counts", resume="journal")  # another input: name another folder
 
     `path`: its folder. `differences`: what is not as it was, each with what it was and is.
     """
@@ -32,7 +48,13 @@ class ResumeError(UsageError):
 
 
 class ClosedError(AsyncMRError, RuntimeError):
-    """Something was used after it was closed, or before it was opened."""
+    """Something was used after it was closed, or before it was opened.
+
+        engine = asyncmr.Engine()
+        await engine.collect(job, "books/")  # use it in `async with asyncmr.Engine() as engine:`
+
+    A job that still runs when its engine is left ends with it, too. It is a RuntimeError as well.
+    """
 
 
 class JobCancelled(AsyncMRError):
@@ -48,7 +70,12 @@ class JobCancelled(AsyncMRError):
 
 
 class InputError(AsyncMRError):
-    """The input is missing, unreadable, or matches nothing."""
+    """The input is missing, unreadable, or matches nothing.
+
+        await asyncmr.collect(job, "boks/*.txt")  # the message says which names are like this one
+
+    Nothing has been read or written then, unless a file went away while the job ran.
+    """
 
 
 class CorruptInputError(InputError):
@@ -97,7 +124,12 @@ class RecordError(InputError):
 
 
 class OutputError(AsyncMRError):
-    """The output folder cannot be used, or could not be written."""
+    """The output folder cannot be used, or could not be written.
+
+        await asyncmr.run(job, "books/", "/home")  # which is not empty
+
+    Nothing of the output is visible.
+    """
 
 
 class FormatError(OutputError):
@@ -114,11 +146,19 @@ class KeyTypeError(AsyncMRError, TypeError):
 
     Keys may be str, bytes, numbers, None, bool, tuples, frozensets, enums, dates, UUIDs and frozen
     dataclasses of these, or any type registered with `asyncmr.register_key_type`.
+
+        yield user, 1  # an object of a class of yours
+        yield user.name, 1  # what identifies it
     """
 
 
 class UserCodeError(AsyncMRError):
     """A function that the user handed over raised, or returned something that is not a pair.
+
+        try:
+            await asyncmr.run(job, "logs/", "out")
+        except asyncmr.UserCodeError as error:
+            print(error.exception, "in", error.path, "line", error.line, error.excerpt)
 
     `job`, `stage`: where it ran. `path`, `line`: the file and the 1-based line number, or None where the
     record did not come from a text file. `record`: the 0-based index of the record in its split, or None.
@@ -154,19 +194,41 @@ class UserCodeError(AsyncMRError):
 
 
 class MapperError(UserCodeError):
-    """A mapper raised."""
+    """A mapper raised, or gave what is no pair.
+
+        def numbers(_key, line):
+            yield "sum", int(line)  # ValueError for a line that is no number
+
+    `Engine(on_error="skip")` leaves such records out.
+    """
 
 
 class CombinerError(UserCodeError):
-    """A combiner raised, or yielded a key other than the one that it was given."""
+    """A combiner raised, or yielded a key other than the one that it was given.
+
+        def shrink(word, counts):
+            yield word.lower(), sum(counts)  # belongs into the mapper
+
+    Whether it runs at all is the engine's choice.
+    """
 
 
 class ReducerError(UserCodeError):
-    """A reducer, fold or aggregator raised."""
+    """A reducer, fold or aggregator raised.
+
+        def mean(key, values):
+            values = list(values)
+            yield key, sum(values) / (len(values) - 1)  # ZeroDivisionError where there is one value
+
+    `excerpt` is the key's. `Engine(on_error="skip")` leaves the results of such keys out.
+    """
 
 
 class OperatorError(UserCodeError, AssertionError):
     """A combiner, reducer, fold or aggregator gives two results for the same values.
+
+        job = Job(mapper=numbers, fold=operator.sub)  # (5 - 3) - 2 is not 5 - (3 - 2)
+        await asyncmr.collect(job, "numbers.txt", verify=0.01)
 
     Raised where somebody looks for that: by `asyncmr.testing.check_reducer`, and by `Engine(verify=...)`, with `job`
     and `stage`. An AssertionError too, so that test runners show it as a failure.
@@ -197,11 +259,18 @@ class OperatorError(UserCodeError, AssertionError):
 
 
 class PartitionerError(UserCodeError):
-    """A partitioner raised, or returned something that is not a partition number."""
+    """A partitioner raised, or returned something that is not a partition number.
+
+        Job(mapper=words, reducer=total, partitioner=lambda key, partitions: len(key))  # len(key) % partitions
+
+    The numbers go from 0 to `partitions - 1`.
+    """
 
 
 class SkipLimitError(UserCodeError):
     """More records and keys were skipped than `skip_limit` allows.
+
+        await asyncmr.run(job, "logs/", "out", on_error="skip", skip_limit=0.01, dead_letters="bad.jsonl")
 
     `skipped`: how many when that was noticed. `limit`: the limit. The other facts, and the cause, are those of the
     first that was skipped, which `record` does not number.
@@ -221,11 +290,24 @@ class RemoteTraceback(Exception):
 
 
 class WorkerError(AsyncMRError):
-    """A worker process failed, not the function that it ran."""
+    """A worker process failed, not the function that it ran.
+
+        try:
+            await asyncmr.run(job, "books/", "counts", resume="journal")
+        except asyncmr.WorkerError:
+            ...  # the same call goes on where this one ended
+
+    One of `WorkerDied`, `TaskTimeout` and `PoolStartError`.
+    """
 
 
 class WorkerDied(WorkerError):
     """A worker died while it ran a task, and the retries are used up.
+
+        try:
+            await asyncmr.run(job, "images/", "out", retries=5)
+        except asyncmr.WorkerDied as error:
+            print(error.task, "ended with", error.exitcode)
 
     `exitcode`: as `multiprocessing.Process.exitcode`, negative for a signal; None where nobody knows.
     """
@@ -249,7 +331,15 @@ class WorkerDied(WorkerError):
 
 
 class TaskTimeout(WorkerError):
-    """A task ran longer than `task_timeout` seconds, and the retries are used up."""
+    """A task ran longer than `task_timeout` seconds, and the retries are used up.
+
+        try:
+            await asyncmr.run(job, "pages/", "out", task_timeout=60)
+        except asyncmr.TaskTimeout as error:
+            print(error.task, "took more than", error.seconds, "s,", error.attempts, "times")
+
+    `job`, `stage`, `task`: which it was.
+    """
 
     def __init__(
         self,
@@ -270,15 +360,29 @@ class TaskTimeout(WorkerError):
 
 
 class PoolStartError(WorkerError):
-    """The worker processes could not be started."""
+    """The worker processes could not be started.
+
+        async with asyncmr.Engine(workers=2) as engine:
+            await engine.collect(job, "books/")  # fails with what a worker wrote before it ended
+
+    A worker imports the script of its host first; what raises there keeps it from starting.
+    """
 
 
 class MainGuardError(PoolStartError):
-    """The script starts its job at import time, so its workers would start it again without end."""
+    """The script starts its job at import time, so its workers would start it again without end.
+
+        if __name__ == "__main__":  # without this line
+            asyncio.run(main())
+
+    Every worker imports the script, under another name.
+    """
 
 
 class StorageError(AsyncMRError):
     """Data that waits outside memory could not be written or read.
+
+        await asyncmr.run(job, "books/", "counts", spill_dir="/large/disk")  # where there is room for what waits
 
     `path`: the file. `size`: the bytes that were to be written or read.
     """
@@ -290,8 +394,21 @@ class StorageError(AsyncMRError):
 
 
 class CorruptRunError(StorageError):
-    """A piece of a spill file is not what was written: its checksum differs, or it is cut short."""
+    """A piece of a spill file is not what was written: its checksum differs, or it is cut short.
+
+        try:
+            await asyncmr.run(job, "books/", "counts", resume="journal")
+        except asyncmr.CorruptRunError as error:
+            print("look after the disk of", error.path)  # the same call does that work again
+
+    There is never a wrong result instead.
+    """
 
 
 class MemoryBudgetError(AsyncMRError):
-    """The memory budget is too small to work with, or more than the process may have; the message says how much."""
+    """The memory budget is too small to work with, or more than the process may have; the message says how much.
+
+        asyncmr.Engine(workers=8, memory="256 MiB")  # eight workers need 688 MiB
+
+    It is raised before anything is started.
+    """

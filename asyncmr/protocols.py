@@ -23,6 +23,21 @@ class Aggregator(Protocol[V_contra, R_co]):
     `merge` must be associative, with `zero()` as its identity, and `add(acc, value)` must equal
     `merge(acc, add(zero(), value))`. Both may change `acc` in place and must return it.
     `Aggregator[V, R]` makes results of type `R` of values of type `V`.
+
+        class Range:
+            def zero(self):
+                return None
+
+            def add(self, acc, value):
+                return (value, value) if acc is None else (min(acc[0], value), max(acc[1], value))
+
+            def merge(self, left, right):
+                return left if right is None else right if left is None else self.add(self.add(left, right[0]), right[1])
+
+            def finish(self, acc):
+                return acc[1] - acc[0]
+
+        Job(mapper=temperatures, aggregator=Range())
     """
 
     def zero(self) -> Any:

@@ -16,6 +16,9 @@ class Skipped:
 
     `path`, `line`: the file and the 1-based line number of a record, where it came from a text file. `record` or `key`:
     its beginning. `error`, `message`: the exception's type name and what it said.
+
+        for skipped in report.skipped:
+            print(skipped.path, skipped.line, skipped.error)
     """
 
     stage: str
@@ -69,6 +72,11 @@ class Report:
     `skipped` are the first records and keys that were left out, at most 100 of them; the stages count all.
     `bytes_spilled` is what had no room in memory and was written to disk; of a job with `resume`, all blocks.
     `seconds` is the whole job's time, or that of this run of it.
+
+        report = await asyncmr.run(job, "books/", "counts")
+        print(report.stages["map"].records_in, "lines,", report.counters["lines"]["empty"], "of them empty")
+        print(report)  # all figures, for people
+        json.dumps(report.as_dict())  # and for programs
     """
 
     job: str

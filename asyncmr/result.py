@@ -15,6 +15,10 @@ class Result(Generic[K_co, V_co]):
     """The pairs of a finished job, in order; iterate it as often as you like.
 
     `report` says what the job did. `dict(result)` makes a dictionary of pairs whose keys are unique.
+
+        result = await asyncmr.collect(job, "books/")
+        counts = dict(result)
+        print(len(result), "words in", result.report.seconds, "s")
     """
 
     __slots__ = ("_columns", "report")
@@ -35,6 +39,11 @@ class Result(Generic[K_co, V_co]):
 
 class PairStream(Generic[K_co, V_co]):
     """The pairs of a job while it runs: `async for key, value in pairs`, once.
+
+        async with asyncmr.stream(job, "books/") as pairs:
+            async for word, count in pairs:
+                print(word, count)
+        print(pairs.report)
 
     `columns()` gives the same pairs as lists, which is several times faster. `report` is there when the last pair
     has been read.
