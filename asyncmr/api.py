@@ -148,6 +148,9 @@ class Engine:
     ) -> Report:
         """Runs `job` and writes its pairs as files `part-00000`, ... into the folder `output`, then `_SUCCESS`.
 
+            report = await engine.run(job, "books/*.txt", "counts")
+            print(report.stages["reduce"].pairs_out, "words in", report.seconds, "s")
+
         `source`: a path, a glob, a folder, `-` for standard input, a list of these, an async iterable of records,
         `asyncmr.records(...)`, `json_lines(...)`, `pairs(...)`, `documents(...)`, or any `Source`. `output` must not
         exist, or be empty; it may be a `Sink` as well. `format`: "text" for `key<TAB>value` lines, or "jsonl" for JSON
@@ -189,6 +192,9 @@ class Engine:
         dead_letters: Path | None = None,
     ) -> Result[K, V]:
         """Runs `job` and returns its pairs, all in memory: `Result`, an iterable with a `report`.
+
+            for word, count in await engine.collect(job, asyncmr.records(["to be", "or not"])):
+                print(word, count)
 
         The arguments and errors are those of `run`. For more pairs than memory holds use `stream` or `run`.
         """

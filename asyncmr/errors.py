@@ -62,6 +62,13 @@ class JobCancelled(AsyncMRError):
 
     Whoever waits for a job is told so by this error, since its own task is not cancelled: a `CancelledError` is raised
     only where that is. `job`: its name.
+
+        async with asyncmr.start(job, "books/", "counts") as running:
+            running.cancel()
+            try:
+                await running
+            except asyncmr.JobCancelled as error:
+                print(error.job, "was cancelled")
     """
 
     def __init__(self, message: str, *, job: str = "") -> None:

@@ -17,6 +17,9 @@ class StageProgress:
     `rate`: how much of `unit` was done in a second, over the last seconds; None when nobody can say, and of a stage
     that has all of its total. `bytes`: what its finished tasks took in. `tasks`: how many are finished; `running` are
     in a worker now, and `waiting` wait for one. `retries` and `skipped` are as in a `StageReport`, so far.
+
+        for stage in running.progress.stages:
+            print(stage.name, stage.done, "of", stage.total or "?", stage.unit)
     """
 
     name: str
@@ -37,6 +40,8 @@ class QueueProgress:
     """A queue between two stages: `items` of at most `capacity`. `blocked`: how many senders wait for room in it.
 
     What is in it are handles; the bytes that they stand for count as `Progress.memory` and `Progress.disk`.
+
+        full = [queue.name for queue in running.progress.queues if queue.blocked]
     """
 
     name: str

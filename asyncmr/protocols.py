@@ -32,7 +32,9 @@ class Aggregator(Protocol[V_contra, R_co]):
                 return (value, value) if acc is None else (min(acc[0], value), max(acc[1], value))
 
             def merge(self, left, right):
-                return left if right is None else right if left is None else self.add(self.add(left, right[0]), right[1])
+                if left is None or right is None:
+                    return right if left is None else left
+                return min(left[0], right[0]), max(left[1], right[1])
 
             def finish(self, acc):
                 return acc[1] - acc[0]
@@ -163,7 +165,13 @@ class TextDecoder(Decoder, Protocol):
 
 @runtime_checkable
 class Source(Protocol):
-    """Where records come from. The cut into splits must depend on the input alone."""
+    """Where records come from. The cut into splits must depend on the input alone.
+
+        await asyncmr.collect(job, asyncmr.records(["to be", "or not"]))
+        await asyncmr.collect(job, MySource())  # whatever has a decoder, prepare and splits
+
+    A source is read by one job at a time. `prepare` is called once, then `splits`.
+    """
 
     @property
     def decoder(self) -> Decoder:
@@ -206,7 +214,17 @@ class Encoder(Protocol):
 
 
 class Sink(Protocol):
-    """Where pairs go to."""
+    """Where pairs go to: a folder of part files, a list in memory, or whatever has these methods.
+
+        await sink.open(disk)
+        writer = await sink.part(0, 1)
+        await writer.write(sink.encoder.encode(["to", "be"], [2, 2]))
+        await writer.close()
+        await sink.accept(0, writer)
+        await sink.commit()
+
+    That is how a job uses it. Of several attempts at a part one is accepted, and nothing shows before `commit`.
+    """
 
     @property
     def encoder(self) -> Encoder:

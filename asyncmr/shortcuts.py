@@ -18,14 +18,24 @@ from asyncmr.typevars import K, V
 
 
 async def run(job: Job, source: AnySource, output: Path | Sink, **arguments: Unpack[RunOptions]) -> Report:
-    """`Engine.run` on an engine of its own; takes the arguments of both."""
+    """`Engine.run` on an engine of its own; takes the arguments of both.
+
+        report = await asyncmr.run(job, "books/*.txt", "counts", workers=4, memory="1 GiB")
+
+    For several jobs one `Engine` is better: starting its workers takes longer than a small job.
+    """
     mine, engine = _divide(arguments, "format", "progress", "dead_letters", "resume")
     async with Engine(**engine) as opened:
         return await opened.run(job, source, output, **mine)
 
 
 async def collect(job: Job[K, V], source: AnySource, **arguments: Unpack[CollectOptions]) -> Result[K, V]:
-    """`Engine.collect` on an engine of its own; takes the arguments of both."""
+    """`Engine.collect` on an engine of its own; takes the arguments of both.
+
+        counts = dict(await asyncmr.collect(job, "books/*.txt", workers=4))
+
+    For several jobs one `Engine` is better: starting its workers takes longer than a small job.
+    """
     mine, engine = _divide(arguments, "progress", "dead_letters")
     async with Engine(**engine) as opened:
         return await opened.collect(job, source, **mine)
@@ -34,7 +44,14 @@ async def collect(job: Job[K, V], source: AnySource, **arguments: Unpack[Collect
 def stream(
     job: Job[K, V], source: AnySource, **arguments: Unpack[CollectOptions]
 ) -> AbstractAsyncContextManager[PairStream[K, V]]:
-    """`Engine.stream` on an engine of its own; takes the arguments of both."""
+    """`Engine.stream` on an engine of its own; takes the arguments of both.
+
+        async with asyncmr.stream(job, "books/*.txt", workers=4) as pairs:
+            async for word, count in pairs:
+                print(word, count)
+
+    Leaving the block early cancels the job.
+    """
     return _stream(job, source, arguments)
 
 
@@ -58,8 +75,10 @@ def start(
 def start(job: Job, source: AnySource, output: Path | Sink | None = None, **arguments: Any) -> Any:
     """`Engine.start` on an engine of its own; takes the arguments of both.
 
-    async with asyncmr.start(job, "books/*.txt", "out/") as running:
-        report = await running
+        async with asyncmr.start(job, "books/*.txt", "out/") as running:
+            report = await running
+
+    Leaving the block cancels a job that still runs.
     """
     return _start(job, source, output, arguments)
 
