@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkerError,
     )
+    from asyncmr.functions import Mapper, Reducer
     from asyncmr.job import Job
     from asyncmr.kernel.keys import register_key_type
     from asyncmr.progress import Progress, QueueProgress, StageProgress
@@ -79,6 +80,7 @@ __all__ = [
     "JobCancelled",
     "KeyTypeError",
     "MainGuardError",
+    "Mapper",
     "MapperError",
     "Max",
     "Mean",
@@ -92,6 +94,7 @@ __all__ = [
     "Progress",
     "QueueProgress",
     "RecordError",
+    "Reducer",
     "ReducerError",
     "Report",
     "Result",
@@ -132,6 +135,7 @@ _MODULES = {
     "batches": ("batch",),
     "connectors.sources": ("documents", "json_lines", "pairs", "records"),
     "counters": ("counter",),
+    "functions": ("Mapper", "Reducer"),
     "job": ("Job",),
     "kernel.keys": ("register_key_type",),
     "protocols": ("Aggregator", "Sink", "Source"),

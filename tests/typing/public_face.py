@@ -101,6 +101,14 @@ class Mean:
         return acc[0] / acc[1]
 
 
+def at_least(length: int) -> asyncmr.Mapper[str, int]:
+    return lambda _key, line: [(word, 1) for word in line.split() if len(word) >= length]
+
+
+def scaled(by: float) -> asyncmr.Reducer[str, int, str, float]:
+    return lambda word, counts: [(word, sum(counts) * by)]
+
+
 # What a job gives follows from its functions.
 only_mapped = assert_type(Job(mapper=words), Job[str, int])
 classic = assert_type(Job(mapper=words, combiner=total, reducer=mean), Job[str, float])
@@ -117,6 +125,7 @@ more_pages = assert_type(Job(mapper=streamed, partitions=4), Job[str, bytes])
 awaited = assert_type(Job(mapper=fetched, reducer=gathered, concurrency=100), Job[str, int])
 saves = assert_type(Job(mapper=words, reducer=saved), Job[str, float])
 either = assert_type(Job(mapper={"books": words, "papers": words}, reducer=total), Job[str, int])
+made = assert_type(Job(mapper=at_least(3), reducer=scaled(0.5)), Job[str, float])
 called = assert_type(Job(mapper=Repeated(), fold=min), Job[str, int])
 partly = assert_type(Job(mapper=partial(Repeated().many, 3)), Job[str, set[int]])
 chained = assert_type(classic.then(Job(mapper=by_count)), Job[float, str])
