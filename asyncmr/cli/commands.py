@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -72,6 +72,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _complain(message: str) -> None:
     click.echo(f"asyncmr: {message}", err=True)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
@@ -281,7 +285,7 @@ def run(
         raise UsageError("--resume needs -o: what went to standard output cannot be taken up again")
     if progress is None:
         # Bars and pairs on one terminal would write over each other.
-        progress = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
+        progress = _is_terminal(sys.stderr) and (output is not None or not _is_terminal(sys.stdout))
     options = {name: value for name, value in engine_options.items() if value is not None}
     with standard_output():
         chosen = load_job(job)

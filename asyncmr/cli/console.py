@@ -41,19 +41,34 @@ def standard_output() -> Iterator[int]:
         descriptor = os.dup(1)
     except OSError:
         descriptor = -1
-    sys.stdout.flush()
-    with suppress(OSError):
-        os.dup2(2, 1)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    _open_if_closed(2)
+    os.dup2(2, 1)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     try:
         yield descriptor
     finally:
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-        if descriptor >= 0:
+        if sys.stdout is not None:
+            with suppress(OSError, ValueError):
+                sys.stdout.flush()
+        if descriptor < 0:
+            os.close(1)
+        else:
             os.dup2(descriptor, 1)
             os.close(descriptor)
+
+
+def _open_if_closed(fd: int) -> None:
+    """What is closed is nothing to write to, and its number must not become that of another file."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        if null != fd:
+            os.dup2(null, fd)
+            os.close(null)
 
 
 async def print_pairs(pairs: PairStream, encoder: Encoder, to: int) -> None:

@@ -80,6 +80,7 @@ class Output:
             self._out, self.out = map(stack.enter_context, Pipe(duplex=False))
             self._err, self.err = map(stack.enter_context, Pipe(duplex=False))
             self._log, self.log = map(stack.enter_context, socket.socketpair(socket.AF_UNIX, _KIND))
+            self.log.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, RECORD)  # macOS takes 2 KiB otherwise
             self._ends = stack.pop_all()
         self._cutters = {"stdout": LineCutter(), "stderr": LineCutter()}
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -54,8 +54,7 @@ def _lines_to(fd: int) -> TextIO:
 def redirect_rest() -> None:
     """A worker reads nothing; and unless its host listens, it prints to standard error."""
     if not _done:
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
+        flush_streams()
         with suppress(OSError):
             os.dup2(2, 1)
     with suppress(OSError):

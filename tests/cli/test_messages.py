@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from asyncmr.cli.messages import in_options
-from tests.cli.test_commands import _asyncmr, _folder, _on_terminal  # noqa: F401
+from tests.cli.test_commands import COMMAND, _asyncmr, _folder, _on_terminal  # noqa: F401
 
 NOISY = """
 import asyncmr, logging, os
@@ -59,7 +61,19 @@ def test_what_is_printed_comes_above_the_bars() -> None:
     assert "map: 100%" in text
 
 
-def test_a_batch_of_python_s_arguments_becomes_options() -> None:
+@pytest.mark.parametrize(
+    ("closed", "status", "pairs"),
+    [("<&-", 0, 2), ("2>&-", 0, 2), ("<&- 2>&-", 0, 2), (">&-", 1, 0), (">&- 2>&-", 1, 0)],
+)
+def test_streams_that_are_closed_become_nobody_elses(closed: str, status: int, pairs: int) -> None:
+    command = shlex.join([*COMMAND, "run", _noisy(), "in.txt"])
+    done = subprocess.run(f"{command} {closed}", shell=True, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count("\t1\n")) == (status, pairs)
+    if closed == ">&-":
+        assert "standard output could not be written: Bad file descriptor" in done.stderr
+
+
+def test_arguments_of_python_become_options() -> None:
     text = 'memory=5 bytes is too little; raise memory=, or set on_error="skip" and task_timeout=3'
     assert in_options(text) == (
         '--memory 5 bytes is too little; raise --memory, or set --on-error "skip" and --task-timeout 3'
