@@ -138,18 +138,19 @@ def commands() -> None:
       asyncmr run asyncmr.jobs:wordcount 'books/**/*.txt' -o counts --report report.json
 
     \b
-    Run a job of your own, from a file words.py:
-      import asyncmr
-      def words(_key, line):
-          for word in line.lower().split():
-              yield word, 1
-      def total(word, counts):
-          yield word, sum(counts)
-      job = asyncmr.Job(mapper=words, combiner=total, reducer=total)
-    \b
+    Run a job of your own, here one that counts words, from a file words.py:
       asyncmr run words.py:job books/
 
-    `asyncmr run --help` lists the options.
+    \b
+      import asyncmr
+      def words(_key, line):              # called with each line, yields pairs
+          for word in line.lower().split():
+              yield word, 1
+      def total(word, counts):            # called with each word and all its counts
+          yield word, sum(counts)
+      job = asyncmr.Job(mapper=words, combiner=total, reducer=total)
+
+    The jobs asyncmr.jobs:wordcount and asyncmr.jobs:sort are there already. `asyncmr run --help` lists the options.
     """
 
 
