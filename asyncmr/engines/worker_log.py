@@ -19,12 +19,11 @@ from weakref import WeakKeyDictionary
 from anyio import CancelScope
 
 from asyncmr.engines.allowance import LINES, Allowance
-from asyncmr.pipeline.attempts import Task
 from asyncmr.workers import Account, Said
 from asyncmr.workers.forwarding import unpacked
 
-# Bytes of all jobs that may wait to be passed on.
-WAITING = 1 << 20
+# Bytes of all jobs that may wait to be passed on, and what a line takes beside its own.
+WAITING, ENTRY = 1 << 20, 200
 # Seconds that the loop is held at a time.
 SLICE = 0.001
 
@@ -34,7 +33,7 @@ _PRINTED = {
     "dropped": (logging.getLogger("asyncmr.worker"), logging.WARNING),
 }
 
-Origin = tuple[Account, Task | None]
+Origin = tuple[Account, str, str]  # the job's account, the stage, and the task, as attempts name them
 Line = tuple[Origin, int, str, bytes]
 
 
@@ -47,7 +46,7 @@ class WorkerLog:
         self._bytes = 0
         self._passing = False
         self._allowances: WeakKeyDictionary[Account, dict[str, Allowance]] = WeakKeyDictionary()
-        self._nobody: Origin = (Account(), None)  # what is said before a worker has had its first job
+        self._nobody: Origin = (Account(), "", "")  # what is said before a worker has had its first job
         self._untold = False
         stdout, level = _PRINTED["stdout"]
         if stdout.level == logging.NOTSET:
@@ -62,7 +61,7 @@ class WorkerLog:
         if dropped:
             self._keep((origin, said.worker, "dropped", _notice(dropped, said.kind)))
         for line in said.lines[:allowed]:
-            if self._bytes + len(line) <= WAITING:
+            if self._bytes + len(line) + ENTRY <= WAITING:
                 self._keep((origin, said.worker, said.kind, line))
             else:
                 allowance.drop()
@@ -91,10 +90,10 @@ class WorkerLog:
             for account, allowances in self._allowances.items():
                 for kind, allowance in allowances.items():
                     if dropped := allowance.told():
-                        _emit(((account, None), 0, "dropped", _notice(dropped, kind)))
+                        _emit(((account, "", ""), 0, "dropped", _notice(dropped, kind)))
 
     def _keep(self, line: Line) -> None:
-        self._bytes += len(line[-1])
+        self._bytes += len(line[-1]) + ENTRY
         self._waiting.append(line)
 
     def _pass(self) -> None:
@@ -107,7 +106,7 @@ class WorkerLog:
         until = perf_counter() + SLICE
         while self._waiting and perf_counter() < until:
             line = self._waiting.popleft()
-            self._bytes -= len(line[-1])
+            self._bytes -= len(line[-1]) + ENTRY
             try:
                 _emit(line)
             except Exception as error:  # a filter of the application's, say
@@ -120,12 +119,11 @@ def _notice(dropped: int, kind: str) -> bytes:
     return f"{dropped:,} more {what} were dropped; of each job {LINES:,} a second are shown".encode()
 
 
-def _name(record: logging.LogRecord, job: str, task: Task | None, worker: int) -> None:
+def _name(record: logging.LogRecord, job: str, stage: str, task: str, worker: int) -> None:
     """Says in a record, and at the beginning of its message, where it comes from."""
-    stage, title = ("", "") if task is None else (task.stage, task.title)
     place = f"{job}: {stage}" if stage else job
     where = ", ".join(filter(None, (place, f"worker {worker}" if worker else "")))
-    facts = {"job": job, "stage": stage, "task": title, "worker": worker}
+    facts = {"job": job, "stage": stage, "task": task, "worker": worker}
     vars(record).update({f"asyncmr_{name}": value for name, value in facts.items()})
     # What groups records by the message before its arguments are put in groups those of all workers.
     record.msg, record.args = "[%s] " + record.msg.replace("%", "%%"), (where,)
@@ -133,7 +131,7 @@ def _name(record: logging.LogRecord, job: str, task: Task | None, worker: int) -
 
 def _emit(line: Line) -> None:
     """Hands a line to the logger that it belongs to."""
-    (account, task), worker, kind, data = line
+    (account, stage, task), worker, kind, data = line
     if kind == "log":
         try:
             record = unpacked(data)
@@ -147,7 +145,7 @@ def _emit(line: Line) -> None:
         record.process, record.processName = worker, "asyncmr-worker"
     if not logger.isEnabledFor(record.levelno):
         return
-    _name(record, account.name, task, worker)
+    _name(record, account.name, stage, task, worker)
     if kind == "log" or logger.hasHandlers():
         logger.handle(record)
     elif sys.stderr is not None:  # nobody has set up logging: as a print is seen

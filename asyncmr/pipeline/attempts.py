@@ -238,7 +238,7 @@ class Attempts:
             argument,
             account=self._account,
             timeout=running.suspects.timeout,
-            about=(self._account, task),
+            about=(self._account, task.stage, task.title),  # kept for long, so without the input
         ) as session:
             begun = loop.time()
             if not running.rivals:
