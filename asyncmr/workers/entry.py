@@ -23,7 +23,7 @@ from typing import Any
 from asyncmr.workers.attach import Attachments, SegmentRef
 from asyncmr.workers.forwarding import forward
 from asyncmr.workers.memory import give_back
-from asyncmr.workers.redirection import redirect_rest
+from asyncmr.workers.redirection import redirect
 from asyncmr.workers.wire import Inbox, Message, framed, send
 from asyncmr.workers.worker import Answer, Worker
 
@@ -39,7 +39,7 @@ def serve(
     channel: socket, log: socket | None, niceness: int, probe: SegmentRef | None, content: bytes
 ) -> None:
     """A worker process from its beginning to its end: greets the host, then answers its calls."""
-    _start(niceness)
+    _start(niceness, heard=log is not None)
     if log is not None:
         forward(log)
     _reply(channel, [MAPS if _maps(probe, content) else MAPS_NOT])
@@ -71,7 +71,7 @@ def call(operation: str, *arguments: Any) -> Answer:
     return answer
 
 
-def _start(niceness: int) -> None:
+def _start(niceness: int, *, heard: bool) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the host, and the host decides
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -79,7 +79,7 @@ def _start(niceness: int) -> None:
     with suppress(OSError):
         os.setpgid(0, 0)
     _die_with_host()
-    redirect_rest()
+    redirect(heard=heard)
     with suppress(OSError):
         os.nice(niceness)  # the loop of the host goes first
     _worker = Worker(own_process=True)

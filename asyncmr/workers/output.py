@@ -95,6 +95,11 @@ class Output:
         for end in (self.out, self.err, self.log):
             end.close()
 
+    @property
+    def streams(self) -> tuple[int, int]:
+        """What is to be the worker's standard output and standard error."""
+        return self.out.fileno(), self.err.fileno()
+
     def sources(self) -> list[int]:
         """The descriptors that become readable when there is something to `read`."""
         return list(self._open.values())

@@ -84,7 +84,7 @@ class ProcessSlot:
                 name, log = "asyncmr-worker", None
                 if self._heard:
                     self.output = Output()
-                    name, log = RedirectingName(name, self.output.out, self.output.err), self.output.log
+                    name, log = RedirectingName(name, *self.output.streams), self.output.log
                 context = multiprocessing.get_context("forkserver")
                 process = context.Process(target=entry.serve, args=(theirs, log, NICENESS, *probe), name=name)
                 process.start()

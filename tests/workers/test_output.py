@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncmr.errors import PoolStartError
-from asyncmr.workers import Pool, Program, Said, SlotDied
+from asyncmr.workers import Pool, Program, Said, SlotDied, redirection
 from asyncmr.workers.forwarding import packed, unpacked
 from asyncmr.workers.output import BLOCK, LineCutter
 from tests.workers.programs import Talk
-from tests.workers.talking import talk, until
+from tests.workers.talking import run_script, talk, until
 
 TALK = Program(Talk())
 
@@ -126,6 +127,38 @@ async def test_a_worker_that_cannot_start_is_quoted(heard, monkeypatch):
     async with Pool(1, on_output=heard.append) as pool:
         with pytest.raises(PoolStartError, match=r"it wrote:(.|\n)*Traceback(.|\n)*no, I will not"):
             await talk(pool, TALK, "say", "")
+
+
+SCRIPT = """
+import asyncio
+print("at the top level")
+from asyncmr.workers import Pool, Program
+from tests.workers.programs import Talk
+from tests.workers.talking import talk
+
+async def main():
+    heard = []
+    async with Pool(1, on_output=heard.append) as pool:
+        await talk(pool, Program(Talk()), "say", "in a session\\n")
+    print([line.decode() for said in heard if said.kind == "stdout" for line in said.lines])
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+async def test_what_the_script_prints_while_a_worker_imports_it_is_heard_too(tmp_path):
+    process = await run_script(tmp_path / "script.py", SCRIPT)
+    out, err = await process.communicate()
+    assert (out, err) == (b"at the top level\n['at the top level', 'in a session']\n", b"")
+
+
+def test_the_name_that_redirects_needs_nothing_but_the_standard_library(monkeypatch):
+    """It arrives before `sys.path` does."""
+    monkeypatch.setattr(redirection, "DupFd", lambda descriptor: f"descriptor {descriptor}")
+    sent = pickle.dumps(redirection.RedirectingName("worker", 8, 9))
+    assert b"descriptor 8" in sent
+    assert b"asyncmr" not in sent
 
 
 async def test_nobody_listens_when_open_files_are_scarce(heard, monkeypatch):
