@@ -88,6 +88,8 @@ class InputError(AsyncMRError):
 class CorruptInputError(InputError):
     """A compressed input is damaged, cut short, or not compressed at all.
 
+        await asyncmr.run(job, "logs/half-copied.gz", "out")
+
     `path`: the file. `offset`: about how many of its bytes had been read.
     """
 
@@ -99,6 +101,8 @@ class CorruptInputError(InputError):
 
 class RecordError(InputError):
     """A record of the input is not what its format says, e.g. a line that is no JSON.
+
+        await asyncmr.run(job, asyncmr.json_lines("logs/"), "out")  # of which line 3 of one file is cut off
 
     `job`, `stage`, `path`, `line`, `record`, `excerpt`, `exception`, `last_line`, `last_record`: as a `UserCodeError`
     has them. With `on_error="skip"` such a record is left out, as one on which the mapper raises.
@@ -140,7 +144,13 @@ class OutputError(AsyncMRError):
 
 
 class FormatError(OutputError):
-    """A pair cannot be written in the format of the output, e.g. bytes as JSON. `key`: the beginning of its `repr`."""
+    """A pair cannot be written in the format of the output, e.g. bytes as JSON.
+
+        job = asyncmr.Job(mapper=lambda _, line: [(line, line.encode())])
+        await asyncmr.run(job, "books/", "out", format="jsonl")
+
+    `key`: the beginning of its `repr`.
+    """
 
     def __init__(self, message: str, *, key: str = "") -> None:
         super().__init__(message)

@@ -1,8 +1,8 @@
 """The command line.
 
 commands.py: the commands and their exit status. job_spec.py: from a JOB argument to a Job. console.py: pairs
-on standard output, progress bars on standard error. termination.py: SIGTERM.
-standard_input.py: where that is closed.
+on standard output, progress bars on standard error. standard_streams.py: where those are closed, or kept apart.
+messages.py: log records on standard error. termination.py: SIGTERM.
 """
 
 from __future__ import annotations

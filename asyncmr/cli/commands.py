@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 import asyncmr
-from asyncmr.cli.console import Bars, print_pairs, standard_output, user_frames
+from asyncmr.cli.console import Bars, print_pairs, user_frames
 from asyncmr.cli.job_spec import load_job
 from asyncmr.cli.messages import in_options, log_messages
-from asyncmr.cli.standard_input import hold_if_closed
+from asyncmr.cli.standard_streams import open_if_closed, standard_output
 from asyncmr.cli.termination import Terminated, until_terminated
 from asyncmr.connectors.sources import AnySource, documents, json_lines, pairs, source_of
 from asyncmr.errors import AsyncMRError, OutputError, StorageError, UsageError, UserCodeError, WorkerError
@@ -46,7 +46,7 @@ INPUT_FORMATS: dict[str, Callable[[list[str]], AnySource]] = {
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command line `args` (by default the process's own) and returns its exit status."""
-    hold_if_closed()
+    open_if_closed(0)
     try:
         return int(commands.main(args, prog_name="asyncmr", standalone_mode=False) or 0)
     except click.ClickException as error:

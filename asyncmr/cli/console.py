@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from io import TextIOWrapper
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,46 +27,6 @@ def user_frames(text: str) -> str:
     """A traceback without the frames of asyncmr itself, or as it is when it has no others."""
     trimmed = _OUR_FRAME.sub("", text)
     return trimmed if '  File "' in trimmed else text
-
-
-@contextmanager
-def standard_output() -> Iterator[int]:
-    """Standard output, for the pairs alone: whatever else this process and its children print goes to standard error.
-
-    Gives the descriptor to write the pairs to, -1 if standard output is closed.
-    """
-    try:
-        descriptor = os.dup(1)
-    except OSError:
-        descriptor = -1
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    _open_if_closed(2)
-    os.dup2(2, 1)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
-    try:
-        yield descriptor
-    finally:
-        if sys.stdout is not None:
-            with suppress(OSError, ValueError):
-                sys.stdout.flush()
-        if descriptor < 0:
-            os.close(1)
-        else:
-            os.dup2(descriptor, 1)
-            os.close(descriptor)
-
-
-def _open_if_closed(fd: int) -> None:
-    """What is closed is nothing to write to, and its number must not become that of another file."""
-    try:
-        os.fstat(fd)
-    except OSError:
-        null = os.open(os.devnull, os.O_WRONLY)
-        if null != fd:
-            os.dup2(null, fd)
-            os.close(null)
 
 
 async def print_pairs(pairs: PairStream, encoder: Encoder, to: int) -> None:
