@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/sources-and-sinks.md"]
+PAGES = ["README.md", "docs/async-functions.md", "docs/embedding.md", "docs/sources-and-sinks.md"]
 
 
 class Block(NamedTuple):
@@ -60,11 +60,11 @@ def _run(*command: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_has_blocks_of_both_kinds(page: str) -> None:
+def test_a_page_has_blocks_and_says_what_they_print(page: str) -> None:
     """Guards the extraction: without blocks the next test would promise nothing."""
-    languages = [block.language for block in _blocks(page)]
-    assert languages.count("python") >= 4
-    assert languages.count("bash") >= 4
+    blocks = _blocks(page)
+    assert len(blocks) >= 2
+    assert any(block.output for block in blocks)
 
 
 @pytest.mark.timeout(180)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import Counter
 from pathlib import Path
 
@@ -49,4 +50,6 @@ def _lines_of(record: str, path: str | None) -> list[int]:
     """The numbers of the lines that hold this record."""
     if path is None:
         return []
-    return [number for number, line in enumerate(Path(path).read_text().split("\n"), 1) if line == record]
+    data = Path(path).read_bytes()
+    text = (gzip.decompress(data) if path.endswith(".gz") else data).decode()
+    return [number for number, line in enumerate(text.split("\n"), 1) if line == record]

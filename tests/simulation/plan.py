@@ -19,7 +19,8 @@ _ZSTD = "zstd" if find_spec("zstandard") else "none"
 _RETRIES = 3
 
 WAYS = ("collect", "run", "run", "stream")
-SOURCES = ("records", "records", "iterator", "files", "files")
+SOURCES = ("records", "records", "iterator", "feed", "files", "files", "compressed")
+FILES = ("files", "compressed")
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Running:
     def drawn(cls, draw: random.Random, *, large: bool, impatient: bool, killed: bool) -> Running:
         way, source = draw.choice(WAYS), draw.choice(SOURCES)
         if killed and draw.random() < 0.7:
-            way, source = "run", "files"
+            way, source = "run", draw.choice(FILES)
         if large or impatient:
             source = "records"
-        per_task = draw.choice([30, 100, 400]) if source == "files" else draw.choice([1, 4, 10, 40])
+        per_task = draw.choice([30, 100, 400]) if source in FILES else draw.choice([1, 4, 10, 40])
         return cls(
             Case.drawn(draw, large=large),
             way,
@@ -55,7 +56,7 @@ class Running:
             _cancelled(draw, soon=impatient) if draw.random() < (0.7 if impatient else 0.15) else None,
             draw.choice([0.0, 0.0, 0.01, 0.5]),
             draw.choice([0, 3]) if way == "stream" and draw.random() < 0.15 else None,
-            way == "run" and source == "files" and draw.random() < (0.8 if killed else 0.4),
+            way == "run" and source in FILES and draw.random() < (0.8 if killed else 0.4),
         )
 
 
@@ -178,6 +179,8 @@ def _sizes(draw: random.Random, crowded: bool) -> dict[str, int]:
         "connectors.memory.SLICE_RECORDS": 1024 if crowded else draw.choice([7, 1024]),
         "connectors.record_slices.SLICE_RECORDS": draw.choice([1, 7, 1024]),
         "connectors.splitting.SLICE_BYTES": draw.choice([16, 100, 1 << 20]),
+        "connectors.file_blocks.BLOCK_BYTES": draw.choice([1, 30, 1 << 20]),
+        "connectors.mixed_files._AHEAD": draw.choice([1, 4]),
         "connectors.plain_files.SMALL_BYTES": draw.choice([0, 64 << 10]),
         "engines.local.MOST_JOBS": 64 if crowded else draw.choice([1, 2, 64]),
     }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -181,17 +183,23 @@ class Watched:
 
     def _source(self) -> Any:
         records, per_task = self._case.records, self._running.per_task
-        if self._running.source != "files":
-            given = records if self._running.source == "records" else iter(records)
-            return asyncmr.records(given, records_per_task=per_task)
+        kinds: dict[str, Callable[[], Any]] = {
+            "records": lambda: records,
+            "iterator": lambda: iter(records),
+            "feed": lambda: _feed(records),
+        }
+        if self._running.source in kinds:
+            return asyncmr.records(kinds[self._running.source](), records_per_task=per_task)
         self._files.clear()
         third = len(records) // 3 + 1
         for number in range(3):
-            file = self._folder / f"input-{number}"
+            compressed = self._running.source == "compressed" and number != 1
+            file = self._folder / f"input-{number}{'.gz' if compressed else ''}"
             some = records[number * third : (number + 1) * third]
             ending = "" if number and some and some[-1] else "\n"  # a last line need not end in one
             if not file.exists():  # a job that is resumed finds its input as it was
-                file.write_text("\n".join(some) + ending if some else "")
+                text = ("\n".join(some) + ending if some else "").encode()
+                file.write_bytes(gzip.compress(text, mtime=0) if compressed else text)
             self._files.append(file)
         return TextFiles(self._files, split_bytes=per_task)
 
@@ -261,3 +269,11 @@ class Watched:
 
     def _breaks(self, what: str) -> None:
         self._broken.append(f"job {self._case.name!r}, {self._running.way}: {what}")
+
+
+async def _feed(records: Sequence[str]) -> AsyncIterator[str]:
+    """The records, with a pause now and then."""
+    for number, record in enumerate(records):
+        if number % 7 == 0:
+            await asyncio.sleep(0)
+        yield record
