@@ -17,7 +17,7 @@ from asyncmr.connectors.paths import FileEntry
 from asyncmr.connectors.plain_files import check_unchanged
 from asyncmr.storage.disk import Disk, finish
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 512 << 10
 """What is made in one trip to a thread: long enough to pay for the trip, short enough to cancel."""
 
 _FILES, _BYTES = 64, 256 << 10
@@ -42,45 +42,46 @@ class FileBlocks:
     def __init__(self, disk: Disk, files: Sequence[FileEntry], frames: Frames) -> None:
         self._disk = disk
         self._steps = _packed(files, frames)
-        self._next: asyncio.Future[list[Stretch] | None] | None = None
+        self._next: asyncio.Future[tuple[list[Stretch], bool]] | None = None
+        self._ended = False
 
     def start(self) -> None:
-        """Begins to make the next block, unless that has begun."""
-        if self._next is None:
-            self._next = self._disk.begin(next, self._steps, None)
+        """Begins to make the next block, unless that has begun or there is none."""
+        if self._next is None and not self._ended:
+            self._next = self._disk.begin(next, self._steps)
 
     async def next(self) -> list[Stretch] | None:
         """The next block; None at the end. Raises as `InputFile`."""
         self.start()
-        assert self._next is not None
-        block = await finish(self._next)
+        if self._next is None:
+            return None
+        block, self._ended = await finish(self._next)
         self._next = None
-        if block is not None:
-            self.start()
+        self.start()
         return block
 
     async def close(self) -> None:
         """Waits for the block that is being made, and closes the file that is open."""
+        if self._next is None:
+            return  # whatever was opened is closed: after the last block, or before the first
         try:
-            if self._next is not None:
-                with suppress(Exception):  # nobody wants the block any more
-                    await finish(self._next)
+            with suppress(Exception):  # nobody wants the block any more
+                await finish(self._next)
         finally:
             await self._disk.run(self._steps.close)
 
 
-def _packed(files: Sequence[FileEntry], frames: Frames) -> Generator[list[Stretch], None, None]:
-    """About `BLOCK_BYTES` at a time. It blocks."""
+def _packed(files: Sequence[FileEntry], frames: Frames) -> Generator[tuple[list[Stretch], bool], None, None]:
+    """About `BLOCK_BYTES` at a time, and whether that is all. It blocks."""
     some, size = list[Stretch](), 0
     for block in _blocks(files):
+        if size >= BLOCK_BYTES:
+            yield some, False
+            some, size = [], 0
         stretch = frames.framed(block)
         some.append(stretch)
         size += len(stretch.data)
-        if size >= BLOCK_BYTES:
-            yield some
-            some, size = [], 0
-    if some:
-        yield some
+    yield some, True
 
 
 def _blocks(files: Sequence[FileEntry]) -> Iterator[Block]:

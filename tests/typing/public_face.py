@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import PurePath
 from typing import Any, assert_type
 
 from hypothesis import strategies as st
@@ -267,3 +268,21 @@ class Sent:
 
 def plugged(decoder: Decoder, encoder: Encoder, writer: PartWriter) -> tuple[asyncmr.Source, asyncmr.Sink]:
     return Rows([b"to be\n"], decoder), Sent(encoder, writer)
+
+
+async def everything_in(engine: Engine, feed: AsyncIterator[dict[str, int]], rows: Rows, sent: Sent) -> None:
+    await engine.collect(summed, ["a.txt.gz", PurePath("b.txt"), "-"])
+    await engine.collect(free, feed)
+    await engine.collect(free, asyncmr.records(feed, records_per_task=10))
+    await engine.collect(free, asyncmr.json_lines("orders/*.jsonl"))
+    await engine.collect(free, asyncmr.documents(PurePath("mails"), limit="1 MiB"))
+    await engine.run(free, asyncmr.pairs(["out/"], format="jsonl"), "again/", format="jsonl")
+    assert_type(await engine.run(summed, rows, sent), Report)
+    try:
+        assert_type(await asyncmr.run(summed, "-", sent), Report)
+    except asyncmr.RecordError as error:
+        assert_type((error.path, error.line), tuple[str | None, int | None])
+    except asyncmr.CorruptInputError as error:
+        assert_type((error.path, error.offset), tuple[str, int])
+    except asyncmr.FormatError as error:
+        assert_type(error.key, str)
