@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from asyncmr.errors import UsageError
 from asyncmr.protocols import Source, is_source
@@ -78,6 +78,10 @@ def a(thing: object) -> str:
     return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
 
 
+@overload
+def records(iterable: Iterable[Any], *, records_per_task: int | None = ...) -> Records: ...
+@overload
+def records(iterable: AsyncIterable[Any], *, records_per_task: int | None = ...) -> AsyncRecords: ...
 def records(
     iterable: Iterable[Any] | AsyncIterable[Any], *, records_per_task: int | None = None
 ) -> Records | AsyncRecords:

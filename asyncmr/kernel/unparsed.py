@@ -12,7 +12,7 @@ from asyncmr.kernel.parsed_lines import ParsedLines
 from asyncmr.protocols import Decoder
 
 
-def unparsed(mapper: Mapper, decoder: Any) -> tuple[Mapper, Decoder]:
+def unparsed(mapper: Any, decoder: Any) -> tuple[Any, Decoder]:
     """A mapper of lines, and their decoder, which do the same; what they were given if nothing is parsed.
 
     The mapper may be async.
