@@ -20,6 +20,7 @@ from asyncmr.storage.disk import Disk, finish
 BLOCK_BYTES = 512 << 10
 """What is made in one trip to a thread: long enough to pay for the trip, short enough to cancel."""
 
+# Files share a portion up to so many, and so many bytes as they lie on disk: a trip is then a few milliseconds.
 _FILES, _BYTES = 64, 256 << 10
 
 

@@ -6,18 +6,20 @@ import bz2
 import gzip
 import lzma
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
-import zstandard
-
-# The command `zstd` writes checksums, as the other formats have them.
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
-    ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
 }
+if find_spec("zstandard"):
+    from zstandard import ZstdCompressor
+
+    # The command `zstd` writes checksums, as the other formats have them.
+    COMPRESSORS[".zst"] = ZstdCompressor(write_checksum=True).compress
 
 
 def compressed(folder: Path | str, name: str, suffix: str, *members: bytes) -> str:

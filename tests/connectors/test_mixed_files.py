@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -99,6 +100,13 @@ async def test_a_damaged_file_is_named_with_the_place(tmp_path, suffix, damage):
         ) as failed:
             await drained(source)
     assert (failed.value.path, failed.value.offset <= len(data)) == (str(path), True)
+
+
+async def test_zstd_without_its_package_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    (tmp_path / "a.zst").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"a\.zst' is compressed with zstd.*asyncmr\[zstd\]"):
+        await read_splits(TextFiles(tmp_path / "a.zst"))
 
 
 async def test_a_file_changed_since_it_was_listed_is_an_error_that_names_it(tmp_path):

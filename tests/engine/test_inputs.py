@@ -7,6 +7,7 @@ import gzip
 import json
 import operator
 import os
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -50,6 +51,9 @@ def arrow_amounts(_keys, table):
 async def awaited_amounts(_key, order):
     await asyncio.sleep(0)
     return [(order["product"], order["amount"])]
+
+
+MAPPERS = [amounts, many_amounts, awaited_amounts, *([arrow_amounts] if find_spec("pyarrow") else [])]
 
 
 def same(key, value):
@@ -108,7 +112,7 @@ async def test_a_damaged_file_ends_the_job_and_leaves_no_output(engine, tmp_path
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("mapper", [amounts, many_amounts, arrow_amounts, awaited_amounts])
+@pytest.mark.parametrize("mapper", MAPPERS)
 async def test_json_lines_reach_mappers_of_every_kind(engine, tmp_path, mapper):
     (tmp_path / "orders").write_text("\n".join(order_lines()))
     job = Job(mapper=mapper, fold=operator.add)
@@ -127,7 +131,7 @@ async def test_a_line_that_is_no_json_is_told_with_its_place(engine, tmp_path, m
     assert isinstance(error, InputError)
 
 
-@pytest.mark.parametrize("mapper", [amounts, many_amounts, arrow_amounts, awaited_amounts])
+@pytest.mark.parametrize("mapper", MAPPERS)
 async def test_lines_that_are_no_json_are_left_out_like_records_that_fail(limits, tmp_path, mapper):
     path = compressed(tmp_path, "orders", ".gz", "\n".join(order_lines(BAD)).encode())
     job = Job(mapper=mapper, fold=operator.add)
