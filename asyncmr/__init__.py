@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from asyncmr.api import Engine, records
     from asyncmr.asynchronous import Values
     from asyncmr.batches import batch
+    from asyncmr.contexts import context
     from asyncmr.counters import counter
     from asyncmr.errors import (
         AsyncMRError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         PoolStartError,
         ReducerError,
         ResumeError,
+        SetupError,
         SkipLimitError,
         StorageError,
         TaskTimeout,
@@ -90,6 +92,7 @@ __all__ = [
     "Result",
     "ResumeError",
     "RunningJob",
+    "SetupError",
     "Sink",
     "SkipLimitError",
     "Skipped",
@@ -107,6 +110,7 @@ __all__ = [
     "WorkerError",
     "batch",
     "collect",
+    "context",
     "counter",
     "records",
     "register_key_type",
@@ -120,6 +124,7 @@ _MODULES = {
     "api": ("Engine", "records"),
     "asynchronous": ("Values",),
     "batches": ("batch",),
+    "contexts": ("context",),
     "counters": ("counter",),
     "job": ("Job",),
     "kernel.keys": ("register_key_type",),

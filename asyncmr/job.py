@@ -5,13 +5,14 @@ A `Job` describes; it does nothing. Its chain of `Step`s is what engines run.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, Unpack, overload
 
 from asyncmr.asynchronous import DEFAULT_CONCURRENCY, is_async, refuse_async
 from asyncmr.errors import UsageError
-from asyncmr.functions import Combiner, Fold, Mapper, Partitioner, Reducer
+from asyncmr.functions import Combiner, Fold, Mapper, Partitioner, Reducer, Setup
 from asyncmr.protocols import Aggregator
 from asyncmr.typevars import K2, V2, K, K_co, V, V_co
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         commutative: bool
         concurrency: int | None
         name: str
+        setup: Setup | None
 
 
 MAX_PARTITIONS = 65_536
@@ -48,6 +50,7 @@ class Step:
     sort: bool | Literal["total"]
     commutative: bool
     concurrency: int = DEFAULT_CONCURRENCY
+    setup: Setup | None = None
 
     @property
     def reduces(self) -> bool:
@@ -89,6 +92,9 @@ class Job(Generic[K_co, V_co]):
     `asyncmr.testing.check_reducer` then check as well. The values come in input order all the same.
     `name`: what reports and errors call the job.
     `concurrency`: how many calls of an async mapper or reducer may be under way at a time; by default 32.
+    `setup()` runs once in each worker, before the job's first task there, and what it returns is what
+    `asyncmr.context()` gives the job's functions: a model, a client, a dictionary. It takes no time of
+    `task_timeout`. Jobs of an engine with the same setup share the value; nothing closes it.
 
     A mapper or reducer may be an `async def` that returns an iterable of pairs, or an async generator, for work that
     waits for a network. It runs on the event loop of the caller, many calls at a time; its pairs keep the order of the
@@ -121,6 +127,7 @@ class Job(Generic[K_co, V_co]):
     commutative: bool = False
     concurrency: int | None = None
     name: str = ""
+    setup: Setup | None = None
     before: Job | None = None
 
     if TYPE_CHECKING:
@@ -212,6 +219,21 @@ class Job(Generic[K_co, V_co]):
                     f"concurrency={self.concurrency} is said of async functions, and this Job has none; plain ones "
                     "run on as many workers as the Engine has"
                 )
+        self._check_setup()
+
+    def _check_setup(self) -> None:
+        setup = self.setup
+        if setup is None:
+            return
+        if not callable(setup):
+            raise UsageError(
+                f"setup={setup!r} cannot be called; pass a function without arguments that returns the value"
+            )
+        if is_async(setup) or inspect.isgeneratorfunction(setup):
+            raise UsageError(
+                f"setup={setup!r} is asynchronous, or a generator; a setup is a plain function that returns the value "
+                "(workers have no event loop, and may be stopped at any time, so nothing could come behind a yield)"
+            )
 
     def then(self, following: Job[K, V]) -> Job[K, V]:
         """A job of both: the pairs that this one gives are what the mapper of `following` gets."""
@@ -258,6 +280,7 @@ class Job(Generic[K_co, V_co]):
             sort=self.sort,
             commutative=self.commutative,
             concurrency=self.concurrency or DEFAULT_CONCURRENCY,
+            setup=self.setup,
         )
         return (*earlier, step)
 

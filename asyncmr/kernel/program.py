@@ -15,12 +15,13 @@ from time import perf_counter
 from typing import Any
 
 from asyncmr.batches import batch_kind
+from asyncmr.contexts import within
 from asyncmr.functions import Mapper
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.bounds import Bounds
 from asyncmr.kernel.failures import UserFailure, check_pairs
-from asyncmr.kernel.following import FollowingOutlet
+from asyncmr.kernel.following import FollowingOutlet, PreparedOutlet
 from asyncmr.kernel.guarded import GuardedBatching, GuardedMapping, guarded_results, guarded_stream
 from asyncmr.kernel.guarding import Guard, Guarding
 from asyncmr.kernel.layout import Feed, Layout, Stretch, Table, gathered, tables_of
@@ -28,13 +29,14 @@ from asyncmr.kernel.leftout import Enough
 from asyncmr.kernel.mapping import BATCH, Mapping
 from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, Pack, RunOutlet
 from asyncmr.kernel.passing import joined
+from asyncmr.kernel.preparing import Preparation, Shared
 from asyncmr.kernel.ranges import RangeLayout
 from asyncmr.kernel.sampling import KeySample, Thinned
 from asyncmr.protocols import Decoder, Encoder, Pair, Reduction
 
 Facts = dict[str, Any]
 Task = Generator[Item, None, Facts]
-Results = ChunkOutlet | FollowingOutlet
+Results = ChunkOutlet | FollowingOutlet | PreparedOutlet
 
 # A small job reduces in the worker that mapped it, as long as that takes no longer than this.
 _FUSED_SECONDS = 0.02
@@ -42,7 +44,8 @@ _FUSED_SECONDS = 0.02
 
 class StepProgram:
     """One step. Without a reduction it only maps. `following`: the mapper of a next step that only maps, and what its
-    stage is called; it runs on the results."""
+    stage is called; it runs on the results. `preparation`: what the functions are to find ready; `prepare` comes first
+    then, and the tasks are those of `prepared`."""
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class StepProgram:
         reduction: Reduction | None = None,
         layout: Layout | None = None,
         following: tuple[Mapper, str] | None = None,
+        preparation: Preparation | None = None,
         table_bytes: int = TABLE_BYTES,
     ) -> None:
         self._mapper = mapper_for(mapper, decoder)
@@ -62,8 +66,25 @@ class StepProgram:
         self._reduction = reduction
         self._layout = layout
         self._following = following
+        self._preparation = preparation
         self._table_bytes = table_bytes
         self._guarding: Guarding | None = None
+
+    @property
+    def prepares(self) -> bool:
+        """Whether a worker must `prepare` it before the first task."""
+        return self._preparation is not None
+
+    def prepare(self, shared: Shared) -> None:
+        """Makes ready what its functions share in this worker."""
+        if self._preparation is not None:
+            self._preparation.make(shared)
+
+    def prepared(self, argument: tuple[str, Any], feed: Feed) -> Task:
+        """Another method, whose functions find ready what was made for them. `argument`: its name and argument."""
+        method, own = argument
+        context = None if self._preparation is None else self._preparation.step
+        return within(context, getattr(self, method)(own, feed))
 
     def guarded(self, argument: tuple[str, Any, Guard], feed: Feed) -> Task:
         """Another method under a guard. `argument`: its name, its argument, and the guard.
@@ -271,7 +292,10 @@ class StepProgram:
     def _results(self, partition: int) -> Results:
         """Where the results of a partition go."""
         chunks = ChunkOutlet(self._encoder, partition, role="mapper" if self._following else "reducer")
-        return FollowingOutlet(*self._following, chunks, self._guarding) if self._following else chunks
+        if self._following is None:
+            return chunks
+        outlet = FollowingOutlet(*self._following, chunks, self._guarding)
+        return outlet if self._preparation is None else PreparedOutlet(outlet, self._preparation.following)
 
     def _outlet(self, index: int, bounds: bytes) -> RunOutlet | ChunkOutlet:
         if self._reduction is None:

@@ -231,6 +231,8 @@ class Attempts:
         method, argument = task.method, task.argument
         if guard is not None:
             method, argument = "guarded", (method, argument, guard)
+        if self._program.prepares:
+            method, argument = "prepared", (method, argument)
         buffers, last = await feed.round(())
         async with self.pool.session(
             self._program,
@@ -239,6 +241,8 @@ class Attempts:
             account=self._account,
             timeout=running.suspects.timeout,
         ) as session:
+            if self._program.prepares:
+                await session.prepare()
             begun = loop.time()
             if not running.rivals:
                 running.begun = begun

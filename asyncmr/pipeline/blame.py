@@ -16,6 +16,7 @@ from asyncmr.errors import (
     PartitionerError,
     ReducerError,
     RemoteTraceback,
+    SetupError,
     UserCodeError,
 )
 from asyncmr.protocols import Split
@@ -29,6 +30,7 @@ _ROLES: dict[str, type[UserCodeError]] = {
     "aggregator": ReducerError,
     "operator": OperatorError,
     "partitioner": PartitionerError,
+    "setup": SetupError,
 }
 
 # Given a path and a byte offset, the number of the line that begins there.

@@ -20,7 +20,7 @@ from asyncmr.pipeline.limits import Limits
 from asyncmr.protocols import Fingerprinted, Sink, Source
 from asyncmr.storage.compression import Codec
 
-_ROLES = ("mapper", "combiner", "reducer", "fold", "aggregator", "partitioner")
+_ROLES = ("mapper", "combiner", "reducer", "fold", "aggregator", "partitioner", "setup")
 _CODE = "code "
 _MOST_TOLD = 5
 

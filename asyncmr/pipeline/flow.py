@@ -42,6 +42,7 @@ from asyncmr.pipeline.messages import Mapped, Part, Partition, Pieces
 from asyncmr.pipeline.reducer import Reducer
 from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.sampler import Sampler
+from asyncmr.pipeline.setups import preparation
 from asyncmr.pipeline.shelf import Shelf
 from asyncmr.pipeline.shuffler import Shuffler
 from asyncmr.pipeline.sink import SinkActor
@@ -120,6 +121,7 @@ class StepFlow:
                 reduction=reduction,
                 layout=None if reduction is None else layout(),
                 following=then,
+                preparation=preparation(around.job, leg, following),
                 table_bytes=limits.table,
             ),
         )

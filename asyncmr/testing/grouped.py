@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
 
 from asyncmr.batches import batch_kind
+from asyncmr.contexts import Context, using
 from asyncmr.counters import counting
+from asyncmr.functions import Setup
 from asyncmr.job import Job, Step
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import encode_pairs
@@ -21,20 +24,40 @@ from asyncmr.protocols import Pair
 from asyncmr.testing.generated import Group
 
 
-def grouped(job: Job, records: list[Any]) -> Iterator[tuple[int, Step, list[Group]]]:
+class Contexts:
+    """What the setups of a job's steps make, each made once, when it is first needed."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[Setup, Context]] = []
+
+    def of(self, step: Step) -> AbstractContextManager[None]:
+        """Inside, `asyncmr.context()` gives what the step's setup made."""
+        setup = step.setup
+        if setup is None:
+            return using(None)
+        for other, context in self._made:
+            if other is setup:
+                return using(context)
+        context = Context(setup())
+        self._made.append((setup, context))
+        return using(context)
+
+
+def grouped(job: Job, records: list[Any], contexts: Contexts) -> Iterator[tuple[int, Step, list[Group]]]:
     """Each step that reduces, by number from 0, and the groups that it gets when the job runs over these records."""
     keys, values = [None] * len(records), records
     for number, step in enumerate(job.steps):
         operator = operator_of(step)
         mapped = _Mapped(wraps=isinstance(operator, AggregateOperator))
-        with counting({}):
+        with counting({}), contexts.of(step):
             _map(step, number, keys, values, mapped)
         if operator is None:
             keys, values = mapped.keys, mapped.values
             continue
         groups = mapped.groups()
         yield number, step, groups
-        pairs = list(chain.from_iterable(_pairs_of(operator, group) for group in groups))
+        with contexts.of(step):
+            pairs = list(chain.from_iterable(_pairs_of(operator, group) for group in groups))
         keys, values = [key for key, _ in pairs], [value for _, value in pairs]
 
 

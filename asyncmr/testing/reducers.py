@@ -19,7 +19,7 @@ from asyncmr.kernel.operators import Operator, operator_of
 from asyncmr.kernel.passing import passed
 from asyncmr.protocols import Aggregator
 from asyncmr.testing.generated import MOST_VALUES, Group, generated, sublists
-from asyncmr.testing.grouped import grouped, result_of
+from asyncmr.testing.grouped import Contexts, grouped, result_of
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -98,14 +98,18 @@ def check_reducer(
         where = "" if number is None or len(job.steps) == 1 else f", step {number + 1}"
         return _Check(job, step, f"job {job.title!r}{where}", commutative, groups, seed, tolerance)
 
+    contexts = Contexts()
     try:
-        if given:
-            check(steps[0]).on_examples(given)
-        if strategy is not None:
-            check(steps[0]).on_strategy(strategy, key)
+        if given or strategy is not None:
+            with contexts.of(steps[0]):
+                if given:
+                    check(steps[0]).on_examples(given)
+                if strategy is not None:
+                    check(steps[0]).on_strategy(strategy, key)
         if with_records:
-            for number, step, made in grouped(job, with_records):
-                check(step, number).on_examples(made)
+            for number, step, made in grouped(job, with_records, contexts):
+                with contexts.of(step):
+                    check(step, number).on_examples(made)
     except UserFailure as failure:
         raise _blamed(job, failure) from failure.__cause__
 

@@ -16,16 +16,18 @@ class Program:
 
     It is pickled here and now, by cloudpickle, so that a lambda or closure may be part of it and that one
     which cannot be sent fails before any worker is taken. `id` is a hash of what would be sent: an object
-    pickled again unchanged is not sent again, and one whose globals have changed is.
+    pickled again unchanged is not sent again, and one whose globals have changed is. `prepares`: a worker calls its
+    `prepare` before its first session on it, if the object says so by an attribute of that name.
 
     Raises:
         UsageError: the object cannot be pickled; `name` says in the message what it is.
     """
 
-    __slots__ = ("data", "id", "name")
+    __slots__ = ("data", "id", "name", "prepares")
 
     def __init__(self, obj: object, *, name: str | None = None) -> None:
         self.name = name or _name(obj)
+        self.prepares = bool(getattr(obj, "prepares", False))
         try:
             self.data: bytes = cloudpickle.dumps(obj, protocol=5)
         except Exception as exc:

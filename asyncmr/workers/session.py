@@ -117,6 +117,29 @@ class Session:
         else:
             self._lender.release(seat)
 
+    async def prepare(self) -> None:
+        """Has the worker prepare the program, unless it has before; comes before `open`, and takes no time of the
+        session's.
+
+        Raises:
+            RemoteError: the program raised; the session is over, the worker is well.
+            SlotDied: the worker died; the session is over.
+        """
+        seat, program = self._held(), self._program
+        if program.id in seat.prepared:
+            return
+        data = None if program.id in seat.programs else program.data
+        try:
+            while (answer := await self._call("prepare", program.id, data, timed=False))[0] == "missing":
+                data = program.data
+        except SlotDied as error:
+            raise SlotDied(error.exitcode, f"{error.cause}, in its setup") from None
+        if answer[0] == "failed":
+            seat.programs.discard(program.id)
+            self._reply(answer)
+        seat.programs.add(program.id)
+        seat.prepared.add(program.id)
+
     async def open(self, buffers: Sequence[Buffer] = (), last: bool = True) -> Reply:
         """Starts the generator on the first round of input.
 
@@ -137,6 +160,11 @@ class Session:
             if answer[0] != "missing":
                 break
             data = program.data
+            if program.prepares:  # what was prepared went with it
+                seat.programs.discard(program.id)
+                seat.prepared.discard(program.id)
+                await self.prepare()
+                data = None
         if answer[0] == "failed":
             seat.programs.discard(program.id)  # it may not have got as far as unpickling it
         else:
@@ -156,7 +184,7 @@ class Session:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(exc)
 
-    async def _call(self, operation: str, *arguments: Any) -> Answer:
+    async def _call(self, operation: str, *arguments: Any, timed: bool = True) -> Answer:
         seat = self._held()
         if self._waiter is not None:
             raise ClosedError("a session takes one call at a time")
@@ -169,7 +197,7 @@ class Session:
             self._waiter = waiter = seat.slot.call(operation, *arguments)
             if waiter.done():
                 await asyncio.sleep(0)  # inline: let the loop turn between two calls
-            elif self._timeout is not None:
+            elif timed and self._timeout is not None:
                 left = max(0.0, self._timeout - self._used)
                 timer = asyncio.get_running_loop().call_later(left, self._expire)
             answer: Answer = await waiter
@@ -186,7 +214,7 @@ class Session:
         finally:
             now = monotonic()
             self._account.end(begun, now)
-            self._used += now - begun
+            self._used += now - begun if timed else 0.0
             if timer is not None:
                 timer.cancel()
         self._waiter = None
