@@ -6,7 +6,7 @@ What an engine is made of is imported when one is made: a user's script imports 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from asyncmr.started import StartedJob
 
 Path = str | os.PathLike[str]
-AnySource = Path | Iterable[Path] | Source
+OneSource = Path | Iterable[Path] | Source
+AnySource = OneSource | Mapping[str, OneSource]
 
 
 class Engine:
@@ -151,8 +152,9 @@ class Engine:
     ) -> Report:
         """Runs `job` and writes its pairs as files `part-00000`, ... into the folder `output`, then `_SUCCESS`.
 
-        `source`: a path, a glob, a folder, a list of these, `asyncmr.records(...)`, or any `Source`. `output` must
-        not exist, or be empty. `progress` is called on the loop, some times a second, with a `Progress`.
+        `source`: a path, a glob, a folder, a list of these, `asyncmr.records(...)`, or any `Source`; for a job with
+        named mappers, a mapping of the same names to such sources. `output` must not exist, or be empty. `progress` is
+        called on the loop, some times a second, with a `Progress`.
 
         `dead_letters`: with `on_error="skip"`, a file that gets all that was skipped, as JSON lines, in input order;
         it must not exist. It is written at the end of the job, also if that fails because of `skip_limit`.
@@ -176,7 +178,7 @@ class Engine:
 
         sink, journal = output_of(output, format, resume)
         return await self._backend.execute(
-            job, source_of(source), sink, progress=progress, dead_letters=dead_letters, journal=journal
+            job, _input_of(job, source), sink, progress=progress, dead_letters=dead_letters, journal=journal
         )
 
     async def collect(
@@ -195,7 +197,7 @@ class Engine:
 
         sink = Collected()
         report = await self._backend.execute(
-            job, source_of(source), sink, progress=progress, dead_letters=dead_letters
+            job, _input_of(job, source), sink, progress=progress, dead_letters=dead_letters
         )
         return Result(await sink.columns(), report)
 
@@ -227,7 +229,7 @@ class Engine:
 
             async def job_runs() -> None:
                 stream._report = await self._backend.execute(
-                    job, source_of(source), sink, progress=progress, dead_letters=dead_letters
+                    job, _input_of(job, source), sink, progress=progress, dead_letters=dead_letters
                 )
                 done.set()
 
@@ -292,7 +294,7 @@ class Engine:
         execute = partial(
             self._backend.execute,
             job,
-            source_of(source),
+            _input_of(job, source),
             progress=progress,
             dead_letters=dead_letters,
             running=running,
@@ -315,7 +317,18 @@ class Engine:
         return started(running, collected)
 
 
-def source_of(source: AnySource) -> Source:
+def _input_of(job: Job, source: AnySource) -> Source:
+    """The source, or the named sources, that a caller means for a job."""
+    steps = getattr(job, "steps", ())  # what is no job is refused by the engine
+    mapper = steps[0].mapper if steps else None
+    if not isinstance(mapper, Mapping) and not isinstance(source, Mapping):
+        return source_of(source)
+    from asyncmr.connectors.named import named_sources
+
+    return named_sources(getattr(job, "title", ""), mapper, source, source_of)
+
+
+def source_of(source: OneSource) -> Source:
     """The source that a caller means.
 
     Raises:

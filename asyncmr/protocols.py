@@ -67,11 +67,22 @@ class Buffers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of one file inside a split: where it lies in the file, and where in the split."""
+    """A stretch of one file inside a split: where it lies in the file, and where in the split.
+
+    With an empty path: a stretch of records that come from no file.
+    """
 
     path: str
     offset: int
     start: int
+
+
+class Section(NamedTuple):
+    """A stretch of a split of named sources: the number of the source, and the bytes between which it lies."""
+
+    source: int
+    start: int
+    stop: int
 
 
 @dataclass(slots=True)
@@ -79,7 +90,8 @@ class Split:
     """A fixed run of input, the unit of work of a mapper.
 
     `index` counts from 0. The bytes are `buffer.view[:length]`, or `data` when there is no buffer; the
-    source's decoder turns them into records. `pieces` says which files they came from, for errors.
+    source's decoder turns them into records. `pieces` says which files they came from, for errors. `sections` says
+    which of some named sources they are of; a source of its own has none.
     """
 
     index: int
@@ -87,6 +99,7 @@ class Split:
     data: bytes = b""
     buffer: Buffer | None = None
     pieces: tuple[Piece, ...] = ()
+    sections: tuple[Section, ...] = ()
 
     def release(self) -> None:
         """Gives its buffer back, if it has one."""

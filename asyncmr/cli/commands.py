@@ -19,6 +19,7 @@ import click
 
 import asyncmr
 from asyncmr.cli.console import Bars, print_pairs, user_frames
+from asyncmr.cli.inputs import inputs_of
 from asyncmr.cli.job_spec import load_job
 from asyncmr.cli.termination import Terminated, until_terminated
 from asyncmr.errors import AsyncMRError, OutputError, StorageError, UsageError, UserCodeError, WorkerError
@@ -201,7 +202,8 @@ def run(
     """Run a job over files.
 
     JOB is path/to/file.py:job or package.module:job. INPUT is a file, a folder, or a quoted glob such as
-    'logs/**/*.txt'. Without -o the pairs go to standard output as key<TAB>value, partition by partition.
+    'logs/**/*.txt'; for a job with a mapper for each of its inputs it is NAME=INPUT, as in users=users.csv.
+    Without -o the pairs go to standard output as key<TAB>value, partition by partition.
 
     \b
     Exit status:
@@ -228,7 +230,9 @@ def run(
     try:
         with ExitStack() as stack:
             bars = stack.enter_context(Bars()) if progress else None
-            work = _run(chosen, list(inputs), output, format_, resume, bars, dead_letters, options)
+            work = _run(
+                chosen, inputs_of(chosen, inputs), output, format_, resume, bars, dead_letters, options
+            )
             report = uvloop.run(until_terminated(work))
     except BrokenPipeError:
         return 141
@@ -275,7 +279,7 @@ def _write_report(report: Report, path: Path) -> None:
 
 async def _run(
     job: Job,
-    inputs: list[str],
+    inputs: list[str] | dict[str, list[str]],
     output: str | None,
     format_: str,
     resume: str | None,

@@ -26,7 +26,7 @@ from asyncmr.kernel.guarded import GuardedBatching, GuardedMapping, guarded_resu
 from asyncmr.kernel.guarding import Guard, Guarding
 from asyncmr.kernel.layout import Feed, Layout, Stretch, Table, gathered, tables_of
 from asyncmr.kernel.leftout import Enough
-from asyncmr.kernel.mapping import BATCH, Mapping
+from asyncmr.kernel.mapping import BATCH, Mapping, Work
 from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, Pack, RunOutlet
 from asyncmr.kernel.passing import joined
 from asyncmr.kernel.preparing import Preparation, Shared
@@ -60,7 +60,9 @@ class StepProgram:
         table_bytes: int = TABLE_BYTES,
     ) -> None:
         self._mapper = mapper_for(mapper, decoder)
-        self._mapping = Mapping if batch_kind(self._mapper) is None else Batching
+        self._mapping: type[Mapping] | type[Batching] = (
+            Mapping if batch_kind(self._mapper) is None else Batching
+        )
         self._decoder = decoder
         self._encoder = encoder
         self._reduction = reduction
@@ -148,7 +150,7 @@ class StepProgram:
         index, patient, fused, bounds = argument
         (data,) = feed.ask(())
         outlet = self._outlet(index, bounds)
-        mapping = self._mapped(data, 0, self._decoder.end(data))
+        mapping = self._whole(data)
         mapping.patient = patient
         for item in mapping.into(outlet):
             mapping.patient = True  # what is on its way cannot be put down
@@ -184,12 +186,7 @@ class StepProgram:
         table, *shares = feed.ask(())
         outlet = self._outlet(index, bounds)
         outlet.take_up(state, table)
-        if self._mapping is Batching:
-            for columns in Batching.regrouped(shares):
-                yield from outlet.add_columns(columns)
-        else:
-            for pairs in Mapping.regrouped(shares):
-                yield from outlet.add(pairs)
+        yield from self._taken_up(shares, outlet)
         yield from outlet.finish()
         return {"pairs_out": outlet.pairs_out}
 
@@ -266,7 +263,15 @@ class StepProgram:
         yield from pack.finish()
         return {"pairs_out": pairs_out, "reduced": reduced, "results": results}
 
-    def _mapped(self, data: memoryview, start: int, stop: int) -> Mapping | Batching:
+    def _whole(self, data: memoryview) -> Work:
+        """The mapper at work on all of a split."""
+        return self._mapped(data, 0, self._decoder.end(data))
+
+    def _taken_up(self, blocks: list[memoryview], outlet: RunOutlet | ChunkOutlet) -> Iterator[Item]:
+        """Takes the pairs of blocks that mappers at work made of consecutive records into `outlet`."""
+        return add_blocks(self._mapping, blocks, outlet)
+
+    def _mapped(self, data: memoryview, start: int, stop: int) -> Work:
         """The mapper at work between two positions."""
         if self._guarding is None:
             return self._mapping(self._mapper, self._decoder, data, start, stop)
@@ -339,6 +344,18 @@ def _packed(first: int, pieces: Iterator[tuple[int, bytes]]) -> Iterator[Item]:
     for share, piece in pieces:
         yield from pack.add(first + share, piece)
     yield from pack.finish()
+
+
+def add_blocks(
+    kind: type[Mapping] | type[Batching], blocks: list[memoryview], outlet: RunOutlet | ChunkOutlet
+) -> Iterator[Item]:
+    """Takes the pairs of blocks that mappers of this kind made into `outlet`, in batches as one would have made."""
+    if issubclass(kind, Batching):
+        for columns in kind.regrouped(blocks):
+            yield from outlet.add_columns(columns)
+    else:
+        for pairs in kind.regrouped(blocks):
+            yield from outlet.add(pairs)
 
 
 def _output(results: Iterator[Pair], outlet: Results) -> Iterator[Item]:

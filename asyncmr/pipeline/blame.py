@@ -62,6 +62,8 @@ async def blamed(
     first = await place_of(facts.get("position"), split, line_number)
     last = await place_of(facts.get("last"), split, line_number)
     where = _where(first, last)
+    if "input" in facts:
+        where = f"{where}, of the input {facts['input']!r}".removeprefix(", ")
     excerpt = facts.get("excerpt")
     lines = [f"job {job!r}, stage {stage!r}: {message}"]
     if error.message and error.message != message:
@@ -128,6 +130,8 @@ async def place_of(position: int | None, split: Split | None, line_number: LineN
         return Place()
     for piece in reversed(split.pieces):
         if piece.start <= position:
+            if not piece.path:
+                return Place(record=position - piece.start)
             line: int | None = None
             with suppress(InputError):  # the file went away meanwhile: that is not what the user should hear
                 line = await line_number(piece.path, piece.offset + position - piece.start)

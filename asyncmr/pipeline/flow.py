@@ -25,8 +25,8 @@ from asyncmr.errors import UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.layout import Layout
+from asyncmr.kernel.naming import program_of
 from asyncmr.kernel.partitioning import Partitioning
-from asyncmr.kernel.program import StepProgram
 from asyncmr.kernel.ranges import RangeLayout
 from asyncmr.kernel.reductions import reduction_of
 from asyncmr.kernel.sorted_runs import SortedLayout
@@ -114,9 +114,9 @@ class StepFlow:
         program = resources.programs.of(
             around.job,
             (prefix, source.decoder, sink.encoder, self._partitions, self._shares, buckets),
-            lambda: StepProgram(
-                mapper=step.mapper,
-                decoder=source.decoder,
+            lambda: program_of(
+                step.mapper,
+                source.decoder,
                 encoder=sink.encoder,
                 reduction=reduction,
                 layout=None if reduction is None else layout(),

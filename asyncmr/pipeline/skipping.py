@@ -194,7 +194,7 @@ def _place(entry: Entry, pieces: tuple[Piece, ...]) -> tuple[str | None, int]:
     if entry.position is not None:
         for piece in reversed(pieces):
             if piece.start <= entry.position:
-                return piece.path, piece.offset + entry.position - piece.start
+                return (piece.path, piece.offset + entry.position - piece.start) if piece.path else (None, 0)
     return None, 0
 
 

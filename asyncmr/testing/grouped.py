@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Names
 from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from asyncmr.batches import batch_kind
 from asyncmr.contexts import Context, using
 from asyncmr.counters import counting
-from asyncmr.functions import Setup
+from asyncmr.errors import UsageError
+from asyncmr.functions import Mapper, Setup
 from asyncmr.job import Job, Step
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import encode_pairs
@@ -22,6 +24,8 @@ from asyncmr.kernel.operators import AggregateOperator, GroupOperator, Operator,
 from asyncmr.kernel.outlets import ColumnBatch, Item
 from asyncmr.protocols import Pair
 from asyncmr.testing.generated import Group
+
+Records = Iterable[Any] | Names[str, Iterable[Any]]
 
 
 class Contexts:
@@ -43,14 +47,19 @@ class Contexts:
         return using(context)
 
 
-def grouped(job: Job, records: list[Any], contexts: Contexts) -> Iterator[tuple[int, Step, list[Group]]]:
+def grouped(job: Job, records: Records, contexts: Contexts) -> Iterator[tuple[int, Step, list[Group]]]:
     """Each step that reduces, by number from 0, and the groups that it gets when the job runs over these records."""
-    keys, values = [None] * len(records), records
+    keys: list[Any] = []
+    values: list[Any] = []
     for number, step in enumerate(job.steps):
         operator = operator_of(step)
         mapped = _Mapped(wraps=isinstance(operator, AggregateOperator))
         with counting({}), contexts.of(step):
-            _map(step, number, keys, values, mapped)
+            if number:
+                _map(step.mappers[0], PairBlocks(), keys, values, mapped)
+            else:
+                for mapper, some in _inputs(step, records):
+                    _map(mapper, PairBlocks(keyed=False), [None] * len(some), some, mapped)
         if operator is None:
             keys, values = mapped.keys, mapped.values
             continue
@@ -72,9 +81,23 @@ def _pairs_of(operator: Operator, group: Group) -> list[Pair]:
     return result if isinstance(operator, GroupOperator) else [(group.key, result)]
 
 
-def _map(step: Step, number: int, keys: list[Any], values: list[Any], outlet: _Mapped) -> None:
-    decoder = PairBlocks(keyed=number > 0)
-    mapper = mapper_for(step.mapper, decoder)
+def _inputs(step: Step, records: Records) -> Iterator[tuple[Mapper, list[Any]]]:
+    """Each mapper of a first step, with its records."""
+    if isinstance(step.mapper, Names) and isinstance(records, Names):
+        if step.mapper.keys() == records.keys():
+            for name, mapper in step.mapper.items():
+                yield mapper, list(records[name])
+            return
+    elif not isinstance(step.mapper, Names) and not isinstance(records, Names):
+        yield step.mapper, list(records)
+        return
+    names = ", ".join(f"{name!r}: [...]" for name in step.mapper) if isinstance(step.mapper, Names) else ""
+    wanted = f"records={{{names}}}" if names else "records=[...]"
+    raise UsageError(f"job {step.name!r} takes {wanted} in check_reducer")
+
+
+def _map(mapper: Mapper, decoder: PairBlocks, keys: list[Any], values: list[Any], outlet: _Mapped) -> None:
+    mapper = mapper_for(mapper, decoder)
     data = memoryview(encode_pairs(keys, values))
     work = Mapping if batch_kind(mapper) is None else Batching
     mapping: Mapping | Batching = work(mapper, decoder, data, 0, len(values))

@@ -244,3 +244,22 @@ class Sent:
 
 def plugged(decoder: Decoder, encoder: Encoder, writer: PartWriter) -> tuple[asyncmr.Source, asyncmr.Sink]:
     return Rows([b"to be\n"], decoder), Sent(encoder, writer)
+
+
+def of_user(_key: None, line: str) -> Iterator[tuple[int, str]]:
+    yield 1, line
+
+
+def of_order(_key: None, order: dict[str, int]) -> Iterator[tuple[int, float]]:
+    yield order["user"], order["sum"]
+
+
+def joined(user: int, values: Iterator[str | float]) -> Iterator[tuple[int, tuple[str | float, ...]]]:
+    yield user, (*values, asyncmr.context()[user])
+
+
+async def several_inputs(engine: Engine) -> None:
+    job = Job(mapper={"users": of_user, "orders": of_order}, reducer=joined, setup=dict[int, str])
+    assert_type(job, Job[int, tuple[str | float, ...]])
+    await engine.run(job, {"users": "users/*.csv", "orders": asyncmr.records([{"user": 1}])}, "out")
+    await engine.collect(job, {"users": ["a", "b"], "orders": asyncmr.records([])})
