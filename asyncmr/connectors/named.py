@@ -126,7 +126,7 @@ class NamedSources:
                     found.append((number, split, data))
         if len(found) < 2:
             return replace(_of(found[0][1], found[0][0], 0), data=found[0][2], buffer=None) if found else None
-        decoders = self.decoder.decoders
+        decoders = [source.decoder for source in self._sources.values()]
         sections: list[Section] = []
         pieces: list[Piece] = []
         end = 0
