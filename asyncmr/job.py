@@ -103,7 +103,8 @@ class Job(Generic[K_co, V_co]):
     `concurrency`: how many calls of an async mapper or reducer may be under way at a time; by default 32.
     `setup()` runs once in each worker, before the job's first task there, and what it returns is what
     `asyncmr.context()` gives the job's functions: a model, a client, a dictionary. It takes no time of
-    `task_timeout`. Jobs of an engine with the same setup share the value; nothing closes it.
+    `task_timeout`. Jobs of an engine with the same setup share the value; nothing closes it. For async functions it
+    runs on their event loop, once for each run of the job.
 
     A mapper or reducer may be an `async def` that returns an iterable of pairs, or an async generator, for work that
     waits for a network. It runs on the event loop of the caller, many calls at a time; its pairs keep the order of the

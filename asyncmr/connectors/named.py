@@ -48,6 +48,11 @@ class NamedSources:
         return self.info
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        return tuple(self._sources)
+
+    @property
     def info(self) -> SourceInfo:
         """What is known of all of them together, once they are prepared."""
         infos = self._infos.values()

@@ -35,6 +35,7 @@ from asyncmr.pipeline.made import Made, merged_counts
 from asyncmr.pipeline.messages import HANDLE, Part
 from asyncmr.pipeline.pair_writer import NotEncodable, PairWriter
 from asyncmr.pipeline.portions import Portion, PortionReader
+from asyncmr.pipeline.setups import prepared
 from asyncmr.pipeline.sink import SinkActor
 from asyncmr.pipeline.stored import StoredParts
 from asyncmr.protocols import PartWriter, Sink, Source, SourceInfo
@@ -159,6 +160,7 @@ class AwaitingFlow:
         )
         function: Any = step.mapper if mapper else step.reducer
         stage = context.map_stage if mapper else context.reduce_stage
+        self._prepared = partial(prepared, around.job, step, stage)
         self._calls = calls = Calls(
             function,
             role,
@@ -205,7 +207,8 @@ class AwaitingFlow:
             return
         aside = self._memory.try_reserve(self._aside)
         try:
-            await self._run()
+            with self._prepared():
+                await self._run()
         finally:
             if aside:
                 self._memory.release(self._aside)

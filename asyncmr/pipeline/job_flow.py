@@ -15,6 +15,7 @@ from typing import Any
 
 from anyio import CancelScope
 
+from asyncmr.asynchronous import is_async
 from asyncmr.batches import batch_kind
 from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.connectors.journaled_parts import JournaledParts
@@ -147,6 +148,9 @@ class JobFlow:
         if not self._resources.limits.is_small(info):
             await self._set_aside(steps)
         left = legs_of(steps)
+        if isinstance(source, NamedSources):
+            left[0] = await self._awaited(source, left[0])
+            info = source.info
         while left:
             leg = left.pop(0)
             following = None
@@ -204,6 +208,21 @@ class JobFlow:
         kinds = [kind for mapper in mappers if (kind := batch_kind(mapper)) is not None]
         if size := max((kind.memory for kind in kinds), default=0):
             await self._resources.memory.reserve(size * self._resources.pool.workers)
+
+    async def _awaited(self, source: NamedSources, leg: Leg) -> Leg:
+        """Runs the async ones of several mappers, each over its source, whose place is taken by what they make; and
+        gives the leg that is left to do."""
+        mappers = dict(zip(source.names, leg.step.mappers, strict=True))
+        if not any(map(is_async, mappers.values())):
+            return leg
+        for name, one, info in source.each():
+            if is_async(mappers[name]):
+                before = Leg(replace(leg.step, mapper=mappers[name]), f"{leg.prefix}{name}.", awaits="mapper")
+                stored = self._parts_for(leg)
+                await AwaitingFlow(self._surroundings, before, one, stored, info).run()
+                await source.put(name, stored, self._resources.disk)
+                mappers[name] = passed
+        return replace(leg, step=replace(leg.step, mapper=mappers))
 
     async def _sampleable(self, source: Source, info: SourceInfo, leg: Leg) -> tuple[Source, SourceInfo]:
         """The records of a source that cannot be sampled, as they are, in one that can."""

@@ -1,7 +1,13 @@
-"""The setups of a step, made ready to be sent."""
+"""The setups of a leg: made ready to be sent to the workers, or, for an async function, run on the event loop."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from asyncmr.contexts import Context, using
+from asyncmr.errors import SetupError
+from asyncmr.excerpt import type_name
 from asyncmr.job import Job, Step
 from asyncmr.kernel.failures import name_of
 from asyncmr.kernel.groups import grouped
@@ -31,5 +37,30 @@ def _setup(job: Job, step: Step, following: str | None = None) -> Setup | None:
 
 def _calls_users(step: Step) -> bool:
     """Whether there is a function of the user's in it: a leg beside an async function may have none."""
-    functions = (step.mapper, step.combiner, step.reducer, step.fold, step.aggregator, step.partitioner)
+    functions = (*step.mappers, step.combiner, step.reducer, step.fold, step.aggregator, step.partitioner)
     return any(function not in (None, passed, grouped) for function in functions)
+
+
+@contextmanager
+def prepared(job: Job, step: Step, stage: str) -> Iterator[None]:
+    """Inside, and in tasks that begin there, `asyncmr.context()` gives what the setup of a step makes here and now.
+
+    Raises:
+        SetupError: it raised.
+    """
+    if step.setup is None:
+        with using(None):
+            yield
+        return
+    try:
+        context = Context(step.setup())
+    except Exception as error:
+        kind = type_name(error)
+        raise SetupError(
+            f"job {job.title!r}, stage {stage!r}: the setup {name_of(step.setup)} raised {kind}\n  {kind}: {error}",
+            job=job.title,
+            stage=stage,
+            exception=kind,
+        ) from error
+    with using(context):
+        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import operator
 
@@ -143,6 +144,23 @@ async def test_slow_records_of_all_inputs_spread_over_the_workers():
     expected = [f"{name}{word}" for name in "abc" for word in words]
     assert dict(result) == {size: [word for word in expected if len(word) == size] for size in (2, 3)}
     assert result.report.stages["map"].records_in == 180
+
+
+async def asked(key, record):
+    await asyncio.sleep(0)
+    return list(orders(key, record))
+
+
+@pytest.mark.parametrize("sort", [False, "total"])
+@pytest.mark.parametrize("reducer", [listed, None])
+async def test_any_of_the_mappers_may_be_async(engine, path, sort, reducer):
+    plain = Job(mapper={"users": users, "orders": orders}, reducer=reducer, sort=sort)
+    late = plain.replace(mapper={"users": users, "orders": asked})
+    expected, got = [await engine.collect(job, sources(path)) for job in (plain, late)]
+    assert list(got) == list(expected)
+    assert got.report.stages["orders.map"].records_in == len(ORDERS)
+    with pytest.raises(MapperError, match="asked raised TypeError"):
+        await engine.collect(late, {"users": path, "orders": asyncmr.records([5])})
 
 
 async def test_only_the_first_job_of_a_chain_has_several_inputs(engine, path):

@@ -270,3 +270,25 @@ async def test_a_journal_is_of_one_setup(tmp_path):
         await engine.run(job.replace(setup=partial(int, 5)), *paths, resume=tmp_path / "journal")
         with pytest.raises(ResumeError, match="the setup 'partial' has changed"):
             await engine.run(job.replace(setup=partial(int, 6)), *paths, resume=tmp_path / "journal")
+
+
+async def test_for_async_functions_it_runs_on_their_loop_and_in_no_worker_that_does_not_need_it(trail):
+    def connect():
+        trail.mark()
+        return asyncio.get_running_loop()  # as many clients do when they are made
+
+    async def mapper(_key, n):
+        yield n % 7, (n, asyncmr.context() is asyncio.get_running_loop())
+
+    async def fails_late(_key, n):
+        yield n, 1
+
+    job = Job(mapper=mapper, partitions=3, setup=connect)
+    async with Engine(workers=2) as engine:
+        result = await engine.collect(job, asyncmr.records(range(20)))
+        assert sorted(result) == sorted((n % 7, (n, True)) for n in range(20))
+        assert trail.marks() == 1
+        with pytest.raises(UsageError):
+            asyncmr.context()
+        with pytest.raises(SetupError, match=r"stage 'map': the setup fails raised FileNotFoundError"):
+            await engine.collect(Job(mapper=fails_late, setup=fails), asyncmr.records([1]))
