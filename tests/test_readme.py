@@ -1,6 +1,6 @@
-"""The README's blocks and the examples do what they say.
+"""The blocks of the README and of pages like it, and the examples, do what they say.
 
-In README.md, ```python and ```bash blocks are run in order, in one empty folder, and a ```text block behind
+In each of PAGES, ```python and ```bash blocks are run in order, in one empty folder, and a ```text block behind
 one is what it prints. A Python block that begins with a comment such as `# words.py` is kept under that name.
 ```sh blocks are not run: they are about the repository itself.
 """
@@ -14,19 +14,20 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", "docs/jobs.md"]
 
 
 class Block(NamedTuple):
-    """A fenced block of the README, and what it should print."""
+    """A fenced block of a page, and what it should print."""
 
     language: str
     text: str
     output: str | None
 
 
-def _blocks() -> list[Block]:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+def _blocks(page: str) -> list[Block]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     behind = [*found[1:], ("", "")]
     return [
         Block(language, text, following if after == "text" else None)
@@ -60,14 +61,15 @@ def _run(*command: str) -> str:
 
 def test_the_readme_has_blocks_of_both_kinds() -> None:
     """Guards the extraction: without blocks the next test would promise nothing."""
-    languages = [block.language for block in _blocks()]
+    languages = [block.language for block in _blocks("README.md")]
     assert languages.count("python") >= 4
     assert languages.count("bash") >= 4
 
 
 @pytest.mark.timeout(180)
-def test_every_block_runs_and_prints_what_is_shown() -> None:
-    for number, block in enumerate(_blocks()):
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_runs_and_prints_what_is_shown(page: str) -> None:
+    for number, block in enumerate(_blocks(page)):
         if block.language == "bash":
             printed = _run("bash", "-euo", "pipefail", "-c", block.text)
         else:
