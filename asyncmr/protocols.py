@@ -230,12 +230,14 @@ class Sample(NamedTuple):
 
     `every`: it is enough to look at one of so many of them. `stretches`: the decoder's positions at which stretches of
     records begin that stand for equally many bytes of the input, however long they are; none where every record
-    stands for as many records as the next.
+    stands for as many records as the next. `worth`: for how many bytes, or records; by it the samples of several
+    sources are compared.
     """
 
     split: Split
     every: int = 1
     stretches: tuple[int, ...] = ()
+    worth: float = 1.0
 
 
 @runtime_checkable

@@ -107,19 +107,20 @@ class StepProgram:
             yield from guarding.left_out.told()
         return {**facts, "skipped": guarding.left_out.counts}
 
-    def sample(self, argument: tuple[int, tuple[int, ...]], feed: Feed) -> Task:
+    def sample(self, argument: tuple[int, tuple[int, ...], float], feed: Feed) -> Task:
         """The mapper alone on some records, fed as one buffer; yields a block of the keys that it makes of them.
 
-        `argument`: one of so many records is looked at, and the beginnings of stretches of equal worth, as `Sample`
-        has them. A mapper that raises ends the stretch: it will meet the record again, where its position is known.
+        `argument`: one of so many records is looked at, and the beginnings of stretches of equal worth, and what that
+        is, as `Sample` has them. A mapper that raises ends the stretch: it will meet the record again, where its
+        position is known.
         """
-        every, starts = argument
+        every, starts, worth = argument
         (data,) = feed.ask(())
         decoder = self._decoder if every == 1 else Thinned(self._decoder, every)
         found = KeySample()
         records = pairs = 0
         for start, stop in pairwise([*(starts or (0,)), self._decoder.end(data)]):
-            found.worth = 1 / (stop - start) if starts else 1.0
+            found.worth = worth / (stop - start) if starts else worth
             mapping = self._mapping(self._mapper, decoder, data, start, stop)
             if self._guarding is not None:
                 # What raises ends the stretch here as well: where a guard comes in is no matter of the input alone.

@@ -240,3 +240,25 @@ def test_check_reducer_takes_records_by_the_name_of_their_input():
     check_reducer(job, records={"a": ["to be"], "b": ["or not"]})
     with pytest.raises(UsageError, match=r"records=\{'a': \[\.\.\.\], 'b': \[\.\.\.\]\}"):
         check_reducer(job, records=["to be"])
+
+
+@pytest.mark.parametrize("text_is", ["large", "small"])
+async def test_the_parts_of_a_total_order_are_even_however_differently_the_inputs_are_sampled(
+    tmp_path, text_is
+):
+    """A sample of a file stands for bytes, one of records for records; neither must outweigh the other."""
+    numbers = {"large": range(0, 100_000, 5), "small": range(2000)}
+    path = tmp_path / "numbers"
+    path.write_text("".join(f"{number:06}\n" for number in numbers[text_is]))
+    other = numbers["small" if text_is == "large" else "large"]
+    source = {"file": path, "records": asyncmr.records([f"{number:06}" for number in other])}
+    job = Job(mapper={"file": alone, "records": alone}, sort="total", partitions=8)
+    async with Engine(workers=2) as engine:
+        await engine.run(job, source, tmp_path / "out")
+    sizes = [len(part.read_text().splitlines()) for part in sorted((tmp_path / "out").glob("part-*"))]
+    assert sum(sizes) == sum(map(len, numbers.values()))
+    assert max(sizes) < 2 * sum(sizes) / len(sizes)
+
+
+def alone(_key, text):
+    yield text, None
