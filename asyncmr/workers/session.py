@@ -165,7 +165,7 @@ class Session:
                 seat.prepared.discard(program.id)
                 await self.prepare()
                 data = None
-        if answer[0] == "failed":
+        if answer[0] == "failed" and not program.prepares:
             seat.programs.discard(program.id)  # it may not have got as far as unpickling it
         else:
             seat.programs.add(program.id)

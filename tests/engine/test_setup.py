@@ -174,6 +174,22 @@ async def test_one_that_raises_ends_the_job_and_says_so(executor, on_error, trai
     assert "in fails" in str(error.__cause__)
 
 
+async def test_it_stays_where_a_function_failed(trail):
+    def load():
+        trail.mark()
+        return 5
+
+    def picky(key, number):
+        yield number % 7, 10 // (number % 50) * 0 + number + asyncmr.context()
+
+    job = Job(mapper=picky, reducer=total, setup=load)
+    async with Engine(workers=1, on_error="skip", limits=STAGED) as engine:
+        result = await engine.collect(job, asyncmr.records(NUMBERS, records_per_task=60))
+    left = [n for n in NUMBERS if n % 50]
+    assert dict(result) == {rest: sum(n + 5 for n in left if n % 7 == rest) for rest in range(7)}
+    assert (result.report.skipped_in_all, trail.marks()) == (4, 1)
+
+
 async def test_one_of_a_step_that_only_maps_is_told_of_that_step(engine):
     chain = Job(mapper=lambda _, n: [(n % 7, n)], reducer=total).then(Job(mapper=seen, setup=fails))
     with pytest.raises(SetupError, match=r"stage '2\.map'"):
