@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/jobs.md"]
+PAGES = ["README.md", "docs/async-functions.md", "docs/embedding.md", "docs/jobs.md"]
 
 
 class Block(NamedTuple):

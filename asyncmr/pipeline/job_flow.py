@@ -219,7 +219,8 @@ class JobFlow:
             if is_async(mappers[name]):
                 before = Leg(replace(leg.step, mapper=mappers[name]), f"{leg.prefix}{name}.", awaits="mapper")
                 stored = self._parts_for(leg)
-                await AwaitingFlow(self._surroundings, before, one, stored, info).run()
+                self._leg = AwaitingFlow(self._surroundings, before, one, stored, info)
+                await self._leg.run()
                 await source.put(name, stored, self._resources.disk)
                 mappers[name] = passed
         return replace(leg, step=replace(leg.step, mapper=mappers))

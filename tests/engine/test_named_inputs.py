@@ -73,6 +73,8 @@ async def test_a_join_of_a_file_with_records_has_the_values_in_the_order_of_the_
 async def test_a_small_join_takes_one_task(path):
     async with Engine(workers=2) as engine:
         report = (await engine.collect(JOIN, sources(path))).report
+        async with engine.start(JOIN, sources(path)) as running:
+            assert dict(await running) == JOINED
     assert (report.stages["map"].tasks, report.stages["reduce"].tasks) == (1, 1)
     assert report.stages["reduce"].pairs_in == len(USERS) + len(ORDERS)
 
