@@ -59,8 +59,11 @@ def first_position(number: int, start: int, decoder: Decoder) -> int:
 
 
 def _is_text(decoder: Decoder) -> bool:
-    """Whether it is a `TextDecoder`; to ask `isinstance` takes as long as a tenth of a small job."""
-    return hasattr(decoder, "blocks")
+    """Whether its positions are byte offsets: it says so, or is a `TextDecoder`.
+
+    To ask `isinstance` of a protocol takes as long as a tenth of a small job.
+    """
+    return getattr(decoder, "byte_positions", False) or hasattr(decoder, "blocks")
 
 
 class NamedProgram(StepProgram):
@@ -216,7 +219,7 @@ def _telling(name: str, steps: Iterator[T]) -> Generator[T, None, Any]:
     try:
         return (yield from steps)
     except UserFailure as failure:
-        if failure.facts["role"] == "mapper":
+        if failure.facts["role"] in ("mapper", "decoder"):
             failure.facts["input"] = name
         raise
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from asyncmr import batch
 from asyncmr.errors import UsageError
 from asyncmr.kernel import batching, mapping
-from asyncmr.kernel.blocks import encode_pairs
+from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.decoding import PairBlocks, TextLines
 from asyncmr.kernel.failures import UserFailure
@@ -120,3 +121,31 @@ def test_a_mapper_without_its_form_is_refused_by_the_name_of_its_input():
     assert runnable_mapper({"a": alone, "b": otherwise}, decoders) == {"a": alone, "b": lines}
     with pytest.raises(UsageError, match="the input 'b':"):
         runnable_mapper({"a": alone, "b": alone}, decoders)
+
+
+class Upper:
+    """A decoder of lines that is no `TextDecoder`, and says that its positions are byte offsets all the same."""
+
+    byte_positions = True
+
+    def decode(self, data, start, stop, size):
+        for some in TextLines().decode(data, start, stop, size):
+            yield some._replace(values=[line.upper() for line in some.values])
+
+    def end(self, data):
+        return len(data)
+
+    def advance(self, data, start, records):
+        return TextLines().advance(data, start, records)
+
+
+def test_a_decoder_may_say_that_its_positions_are_byte_offsets():
+    assert first_position(3, 50, Upper()) == first_position(3, 50, TextLines()) == 50
+    assert first_position(3, 50, PairBlocks()) == 4 << 48
+    both: Any = program_of(
+        {"a": lines, "b": records}, NamedDecoders(("a", "b"), (TextLines(), Upper())), encoder=PairFormat()
+    )
+    data = b"x\ny\n"
+    task = both.named(((Section(0, 0, 2), Section(1, 2, 4)), "map", (0, True, False, b"")), Rounds([data]))
+    [(_, block)], _ = driven(task)
+    assert decode_pairs(block)[1] == [("line", "x"), "x", ("record", "Y")]
