@@ -12,7 +12,7 @@ def inputs_of(job: Job, arguments: Sequence[str]) -> list[str] | dict[str, list[
     """The paths, or the paths of each name; a name may be given several times.
 
     Raises:
-        UsageError: the job has named mappers, and an argument has none of these names.
+        UsageError: the job has named mappers, and an argument has none of these names; or two of them are `-`.
     """
     mapper = job.steps[0].mapper
     if not isinstance(mapper, Mapping):
@@ -27,4 +27,6 @@ def inputs_of(job: Job, arguments: Sequence[str]) -> list[str] | dict[str, list[
                 f"name them: {wanted}"
             )
         found.setdefault(name, []).append(path)
+    if sum(paths.count("-") for paths in found.values()) > 1:
+        raise UsageError("standard input can be read once, so only one INPUT can be -")
     return found

@@ -35,6 +35,12 @@ def test_a_path_without_a_name_of_the_job_is_refused_with_what_to_write(argument
         inputs_of(JOIN, [argument])
 
 
+def test_standard_input_is_one_of_the_inputs_at_most():
+    assert inputs_of(JOIN, ["users=-", "orders=o"]) == {"users": ["-"], "orders": ["o"]}
+    with pytest.raises(UsageError, match="standard input can be read once"):
+        inputs_of(JOIN, ["users=-", "orders=-"])
+
+
 def test_a_join_runs_from_the_command_line(tmp_path):
     (tmp_path / "join.py").write_text(
         "import asyncmr\n"
