@@ -29,7 +29,7 @@ from asyncmr.kernel.leftout import Enough
 from asyncmr.kernel.mapping import BATCH, Mapping, Work
 from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, Pack, RunOutlet
 from asyncmr.kernel.passing import joined
-from asyncmr.kernel.preparing import Preparation, Shared
+from asyncmr.kernel.preparing import Parts, Preparation, Shared
 from asyncmr.kernel.ranges import RangeLayout
 from asyncmr.kernel.sampling import KeySample, Thinned
 from asyncmr.protocols import Decoder, Encoder, Pair, Reduction
@@ -72,15 +72,9 @@ class StepProgram:
         self._table_bytes = table_bytes
         self._guarding: Guarding | None = None
 
-    @property
-    def prepares(self) -> bool:
-        """Whether a worker must `prepare` it before the first task."""
-        return self._preparation is not None
-
-    def prepare(self, shared: Shared) -> None:
-        """Makes ready what its functions share in this worker."""
-        if self._preparation is not None:
-            self._preparation.make(shared)
+    def prepare(self, shared: Shared, parts: Parts) -> bool:
+        """Makes ready what its functions are to find; False if a part is missing for that."""
+        return self._preparation is None or self._preparation.make(shared, parts)
 
     def prepared(self, argument: tuple[str, Any], feed: Feed) -> Task:
         """Another method, whose functions find ready what was made for them. `argument`: its name and argument."""

@@ -233,7 +233,7 @@ class Attempts:
             method, argument = "named", (task.split.sections, method, argument)
         if guard is not None:
             method, argument = "guarded", (method, argument, guard)
-        if self._program.prepares:
+        if self._program.parts:
             method, argument = "prepared", (method, argument)
         buffers, last = await feed.round(())
         async with self.pool.session(
@@ -243,7 +243,7 @@ class Attempts:
             account=self._account,
             timeout=running.suspects.timeout,
         ) as session:
-            if self._program.prepares:
+            if self._program.parts:
                 await session.prepare()
             begun = loop.time()
             if not running.rivals:

@@ -111,6 +111,7 @@ class StepFlow:
             return BucketLayout(partitioning, buckets, bucket_bytes=limits.bucket)
 
         then = None if following is None else (following.step.mapper, f"{following.prefix}map")
+        prepared, parts = preparation(resources.programs, around.job, leg, following)
         program = resources.programs.of(
             around.job,
             (prefix, source.decoder, sink.encoder, self._partitions, self._shares, buckets),
@@ -121,9 +122,10 @@ class StepFlow:
                 reduction=reduction,
                 layout=None if reduction is None else layout(),
                 following=then,
-                preparation=preparation(around.job, leg, following),
+                preparation=prepared,
                 table_bytes=limits.table,
             ),
+            parts=parts,
         )
         attempts = Attempts(
             resources.pool,

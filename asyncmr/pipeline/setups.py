@@ -14,25 +14,40 @@ from asyncmr.kernel.groups import grouped
 from asyncmr.kernel.passing import passed
 from asyncmr.kernel.preparing import Preparation, Setup
 from asyncmr.pipeline.legs import Leg
+from asyncmr.pipeline.programs import Programs
 from asyncmr.workers import Program
 
 
-def preparation(job: Job, leg: Leg, following: Leg | None) -> Preparation | None:
-    """What the functions of a leg are to find ready, and those of a next one that follows at once, if they say so.
+def preparation(
+    programs: Programs, job: Job, leg: Leg, following: Leg | None
+) -> tuple[Preparation | None, dict[int, bytes]]:
+    """What the functions of a leg are to find ready, and those of a next one that follows at once, if they say so; and
+    the parts that it is made of.
 
     Raises:
         UsageError: a setup cannot be pickled.
     """
-    own = _setup(job, leg.step)
-    others = None if following is None else _setup(job, following.step, f"{following.prefix}map")
-    return None if own is None and others is None else Preparation(own, others)
+    if leg.step.setup is None and (following is None or following.step.setup is None):
+        return None, {}
+    own = _shipped(programs, job, leg)
+    others = None if following is None else _shipped(programs, job, following)
+    parts = {setup.id: setup.data for setup in (own, others) if setup is not None}
+    if not parts:
+        return None, parts
+    return Preparation(_setup(own, leg), _setup(others, following, stage="map")), parts
 
 
-def _setup(job: Job, step: Step, following: str | None = None) -> Setup | None:
+def _shipped(programs: Programs, job: Job, leg: Leg) -> Program | None:
+    step = leg.step
     if step.setup is None or not _calls_users(step):
         return None
-    shipped = Program(step.setup, name=f"the setup of job {job.title!r}")
-    return Setup(shipped.id, shipped.data, name_of(step.setup), following)
+    return programs.of(job, ("setup", leg.prefix), lambda: step.setup, name=f"the setup of job {job.title!r}")
+
+
+def _setup(shipped: Program | None, leg: Leg | None, stage: str = "") -> Setup | None:
+    if shipped is None or leg is None:
+        return None
+    return Setup(shipped.id, name_of(leg.step.setup), f"{leg.prefix}{stage}" if stage else None)
 
 
 def _calls_users(step: Step) -> bool:

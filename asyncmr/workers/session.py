@@ -129,16 +129,19 @@ class Session:
         if program.id in seat.prepared:
             return
         data = None if program.id in seat.programs else program.data
+        parts = {id: part for id, part in program.parts.items() if id not in seat.prepared}
         try:
-            while (answer := await self._call("prepare", program.id, data, timed=False))[0] == "missing":
-                data = program.data
+            while (answer := await self._call("prepare", program.id, data, parts, timed=False))[
+                0
+            ] == "missing":
+                data, parts = program.data, program.parts
         except SlotDied as error:
             raise SlotDied(error.exitcode, f"{error.cause}, in its setup") from None
         if answer[0] == "failed":
             seat.programs.discard(program.id)
             self._reply(answer)
         seat.programs.add(program.id)
-        seat.prepared.add(program.id)
+        seat.prepared |= {program.id, *program.parts}
 
     async def open(self, buffers: Sequence[Buffer] = (), last: bool = True) -> Reply:
         """Starts the generator on the first round of input.
@@ -160,12 +163,12 @@ class Session:
             if answer[0] != "missing":
                 break
             data = program.data
-            if program.prepares:  # what was prepared went with it
+            if program.parts:  # what was prepared went with it
                 seat.programs.discard(program.id)
                 seat.prepared.discard(program.id)
                 await self.prepare()
                 data = None
-        if answer[0] == "failed" and not program.prepares:
+        if answer[0] == "failed" and not program.parts:
             seat.programs.discard(program.id)  # it may not have got as far as unpickling it
         else:
             seat.programs.add(program.id)

@@ -41,13 +41,15 @@ class Worker:
         self._run: Run | None = None
         self._littered = False
 
-    def prepare(self, program: int, data: bytes | None) -> Answer:
-        """Calls the program's `prepare`, which gets a mapping that all programs of this worker share. What it puts
-        there stays while a program holds it."""
+    def prepare(self, program: int, data: bytes | None, parts: dict[int, bytes]) -> Answer:
+        """Calls the program's `prepare` with what all programs of this worker share, a mapping that it may add to, and
+        the parts to make that of. What it adds stays while a program holds it. It returns False if a part is missing.
+        """
         if data is None and program not in self._programs:
             return "missing", b"", []
         try:
-            self._load(program, data).prepare(self._shared)
+            if not self._load(program, data).prepare(self._shared, parts):
+                return "missing", b"", []
         except BaseException as exc:
             return self._failed(exc)
         if self._own_process:

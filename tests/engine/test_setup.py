@@ -116,8 +116,26 @@ async def test_the_value_goes_with_the_last_program_that_holds_it(trail):
             other = Job(mapper=listed_alone, name=str(number), partitions=number + 1)
             await engine.collect(other, asyncmr.records([1]))
         assert (trail.marks("l"), trail.marks("d")) == (1, 1)
-        assert list(await engine.collect(job, asyncmr.records([2]))) == [(2, "Model")]
+        again = job.replace(partitions=3)  # another program, and the engine thinks that the value is there
+        assert list(await engine.collect(again, asyncmr.records([2]))) == [(2, "Model")]
         assert (trail.marks("l"), trail.marks("d")) == (2, 1)
+        assert list(await engine.collect(job, asyncmr.records([3]))) == [(3, "Model")]
+        assert (trail.marks("l"), trail.marks("d")) == (2, 1)
+
+
+async def test_what_it_holds_is_pickled_once_whatever_the_inputs():
+    table = {number: f"{number:099}" for number in range(1000)}
+
+    def looked_up(_key, number):
+        yield asyncmr.context()[number % 1000], number
+
+    job = Job(mapper=looked_up, aggregator=asyncmr.Count(), setup=lambda: table)
+    async with Engine(workers=2) as engine:
+        for size in (2, 2000):
+            assert len(await engine.collect(job, asyncmr.records(range(size)))) == min(size, 1000)
+        shipped = sorted(len(program.data) for program in engine._backend._programs._of[id(job)].values())
+    assert len(shipped) == 3
+    assert shipped[-1] > 100_000 > 10 * shipped[-2]
 
 
 def seen(key, value):
