@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asyncmr.asynchronous import Values
     from asyncmr.batches import batch
     from asyncmr.connectors.sources import documents, json_lines, pairs, records
+    from asyncmr.contexts import context
     from asyncmr.counters import counter
     from asyncmr.errors import (
         AsyncMRError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         RecordError,
         ReducerError,
         ResumeError,
+        SetupError,
         SkipLimitError,
         StorageError,
         TaskTimeout,
@@ -100,6 +102,7 @@ __all__ = [
     "Result",
     "ResumeError",
     "RunningJob",
+    "SetupError",
     "Sink",
     "SkipLimitError",
     "Skipped",
@@ -117,6 +120,7 @@ __all__ = [
     "WorkerError",
     "batch",
     "collect",
+    "context",
     "counter",
     "documents",
     "json_lines",
@@ -134,6 +138,7 @@ _MODULES = {
     "asynchronous": ("Values",),
     "batches": ("batch",),
     "connectors.sources": ("documents", "json_lines", "pairs", "records"),
+    "contexts": ("context",),
     "counters": ("counter",),
     "functions": ("Mapper", "Reducer"),
     "job": ("Job",),

@@ -6,7 +6,7 @@ What an engine is made of is imported when one is made: a user's script imports 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -16,7 +16,7 @@ from asyncmr.connectors.sources import AnySource, Path, source_of
 from asyncmr.errors import UsageError
 from asyncmr.job import Job
 from asyncmr.progress import ProgressCallback
-from asyncmr.protocols import Sink
+from asyncmr.protocols import Sink, Source
 from asyncmr.report import Report
 from asyncmr.result import PairStream, Result
 from asyncmr.typevars import K, V
@@ -152,10 +152,10 @@ class Engine:
             print(report.stages["reduce"].pairs_out, "words in", report.seconds, "s")
 
         `source`: a path, a glob, a folder, `-` for standard input, a list of these, an async iterable of records,
-        `asyncmr.records(...)`, `json_lines(...)`, `pairs(...)`, `documents(...)`, or any `Source`. `output` must not
-        exist, or be empty; it may be a `Sink` as well. `format`: "text" for `key<TAB>value` lines, or "jsonl" for JSON
-        lines, which keep the types; `pairs(...)` reads both back in. `progress` is called on the loop, some times a
-        second, with a `Progress`.
+        `asyncmr.records(...)`, `json_lines(...)`, `pairs(...)`, `documents(...)`, or any `Source`; for a job with named
+        mappers, a mapping of the same names to such sources. `output` must not exist, or be empty; it may be a `Sink`
+        as well. `format`: "text" for `key<TAB>value` lines, or "jsonl" for JSON lines, which keep the types;
+        `pairs(...)` reads both back in. `progress` is called on the loop, some times a second, with a `Progress`.
 
         `dead_letters`: with `on_error="skip"`, a file that gets all that was skipped, as JSON lines, in input order;
         it must not exist. It is written at the end of the job, also if that fails because of `skip_limit`.
@@ -180,7 +180,7 @@ class Engine:
 
         sink, journal = output_of(output, format, resume)
         return await self._backend.execute(
-            job, source_of(source), sink, progress=progress, dead_letters=dead_letters, journal=journal
+            job, _input_of(job, source), sink, progress=progress, dead_letters=dead_letters, journal=journal
         )
 
     async def collect(
@@ -202,7 +202,7 @@ class Engine:
 
         sink = Collected()
         report = await self._backend.execute(
-            job, source_of(source), sink, progress=progress, dead_letters=dead_letters
+            job, _input_of(job, source), sink, progress=progress, dead_letters=dead_letters
         )
         return Result(await sink.columns(), report)
 
@@ -234,7 +234,7 @@ class Engine:
 
             async def job_runs() -> None:
                 stream._report = await self._backend.execute(
-                    job, source_of(source), sink, progress=progress, dead_letters=dead_letters
+                    job, _input_of(job, source), sink, progress=progress, dead_letters=dead_letters
                 )
                 done.set()
 
@@ -297,7 +297,7 @@ class Engine:
 
         name = getattr(job, "title", "")  # what is no job is refused by the engine
         execute = partial(
-            self._backend.execute, job, source_of(source), progress=progress, dead_letters=dead_letters
+            self._backend.execute, job, _input_of(job, source), progress=progress, dead_letters=dead_letters
         )
         if output is not None:
             sink, journal = output_of(output, format, resume)
@@ -311,3 +311,14 @@ class Engine:
             return Result(await sink.columns(), report)
 
         return started(name, collected)
+
+
+def _input_of(job: Job, source: AnySource) -> Source:
+    """The source, or the named sources, that a caller means for a job."""
+    steps = getattr(job, "steps", ())  # what is no job is refused by the engine
+    mapper = steps[0].mapper if steps else None
+    if not isinstance(mapper, Mapping) and not isinstance(source, Mapping):
+        return source_of(source)
+    from asyncmr.connectors.named import named_sources
+
+    return named_sources(getattr(job, "title", ""), mapper, source, source_of)

@@ -241,6 +241,10 @@ class ReducerError(UserCodeError):
     """
 
 
+class SetupError(UserCodeError):
+    """A job's setup raised. It is not tried again, and `on_error="skip"` has nothing to leave out."""
+
+
 class OperatorError(UserCodeError, AssertionError):
     """A combiner, reducer, fold or aggregator gives two results for the same values.
 

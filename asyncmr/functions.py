@@ -17,6 +17,7 @@ Reducer = Callable[[K, Iterator[V]], Iterable[tuple[K2, V2]]]
 Combiner = Callable[[K, Iterator[V]], Iterable[tuple[K, V]]]
 Fold = Callable[[V, V], V]
 Partitioner = Callable[[Any, int], int]
+Setup = Callable[[], Any]
 
 if TYPE_CHECKING:
     from asyncmr.asynchronous import Values

@@ -5,13 +5,15 @@ A `Job` describes; it does nothing. Its chain of `Step`s is what engines run.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, Unpack, overload
 
 from asyncmr.asynchronous import DEFAULT_CONCURRENCY, is_async, refuse_async
 from asyncmr.errors import UsageError
-from asyncmr.functions import Combiner, Fold, Mapper, Partitioner, Reducer
+from asyncmr.functions import Combiner, Fold, Mapper, Partitioner, Reducer, Setup
 from asyncmr.protocols import Aggregator
 from asyncmr.typevars import K2, V2, K, K_co, V, V_co
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         commutative: bool
         concurrency: int | None
         name: str
+        setup: Setup | None
 
 
 MAX_PARTITIONS = 65_536
@@ -38,7 +41,7 @@ class Step:
     """One map, and the shuffle and reduce behind it, if any. Its mapper and its reducer may be async."""
 
     name: str
-    mapper: Mapper
+    mapper: Mapper | Mapping[str, Mapper]
     combiner: Combiner | None
     reducer: Reducer | None
     fold: Fold | None
@@ -48,6 +51,12 @@ class Step:
     sort: bool | Literal["total"]
     commutative: bool
     concurrency: int = DEFAULT_CONCURRENCY
+    setup: Setup | None = None
+
+    @property
+    def mappers(self) -> tuple[Mapper, ...]:
+        """The mapper, or those of all named inputs."""
+        return tuple(self.mapper.values()) if isinstance(self.mapper, Mapping) else (self.mapper,)
 
     @property
     def reduces(self) -> bool:
@@ -75,8 +84,11 @@ class Job(Generic[K_co, V_co]):
         Job(mapper=words, aggregator=asyncmr.Sum())
         Job(mapper=words)                                   # only maps
         Job(mapper=by_date, sort="total")                   # sorts
+        Job(mapper={"users": f, "orders": g}, reducer=join) # several inputs
 
     `mapper(key, value)` yields pairs, or returns an iterable of them. A text line arrives as `(None, line)`.
+    Several mappers with names are for as many sources with the same names, `{"users": "users.csv", ...}`, of any kinds;
+    the values of a key then come in the order of this mapping, and within one source in input order.
     `reducer(key, values)` gets an iterator over the key's values, in input order, and yields pairs.
     `combiner(key, values)` has the reducer's form, yields the key it was given, and may run any number of
     times, also not at all, on values in input order. `fold(a, b)` must be associative; it is combiner and
@@ -89,6 +101,10 @@ class Job(Generic[K_co, V_co]):
     `asyncmr.testing.check_reducer` then check as well. The values come in input order all the same.
     `name`: what reports and errors call the job.
     `concurrency`: how many calls of an async mapper or reducer may be under way at a time; by default 32.
+    `setup()` runs once in each worker, before the job's first task there, and what it returns is what
+    `asyncmr.context()` gives the job's functions: a model, a client, a dictionary. It takes no time of
+    `task_timeout`. Jobs of an engine with the same setup share the value; nothing closes it. For async functions it
+    runs on their event loop, once for each run of the job.
 
     A mapper or reducer may be an `async def` that returns an iterable of pairs, or an async generator, for work that
     waits for a network. It runs on the event loop of the caller, many calls at a time; its pairs keep the order of the
@@ -110,7 +126,7 @@ class Job(Generic[K_co, V_co]):
         UsageError: when the combination of arguments has no meaning.
     """
 
-    mapper: Mapper
+    mapper: Mapper | Mapping[str, Mapper]
     combiner: Combiner | None = None
     reducer: Reducer | None = None
     fold: Fold | None = None
@@ -121,6 +137,7 @@ class Job(Generic[K_co, V_co]):
     commutative: bool = False
     concurrency: int | None = None
     name: str = ""
+    setup: Setup | None = None
     before: Job | None = None
 
     if TYPE_CHECKING:
@@ -194,24 +211,59 @@ class Job(Generic[K_co, V_co]):
             raise UsageError(f"partitions={self.partitions} is not between 1 and {MAX_PARTITIONS}")
 
     def _check_functions(self) -> None:
-        for role in ("mapper", "combiner", "reducer", "fold", "partitioner"):
-            function = getattr(self, role)
-            if function is None and role != "mapper":
+        roles = {
+            role: getattr(self, role) for role in ("mapper", "combiner", "reducer", "fold", "partitioner")
+        }
+        if isinstance(self.mapper, Mapping):
+            self._check_names(self.mapper)
+            del roles["mapper"]
+            roles = {f"mapper[{name!r}]": function for name, function in self.mapper.items()} | roles
+        for role, function in roles.items():
+            if function is None and not role.startswith("mapper"):
                 continue
             if not callable(function):
                 raise UsageError(f"{role}={function!r} cannot be called; pass a function")
-            if role not in ("mapper", "reducer"):
+            if role != "reducer" and not role.startswith("mapper"):
                 refuse_async(role, function)
         for method in ("zero", "add", "merge", "finish"):
             refuse_async(f"aggregator.{method}", getattr(self.aggregator, method, None))
         if self.concurrency is not None:
             if self.concurrency < 1:
                 raise UsageError(f"concurrency={self.concurrency} lets no call run; give at least 1")
-            if not is_async(self.mapper) and not is_async(self.reducer):
+            mappers = self.mapper.values() if isinstance(self.mapper, Mapping) else (self.mapper,)
+            if not any(map(is_async, (*mappers, self.reducer))):
                 raise UsageError(
                     f"concurrency={self.concurrency} is said of async functions, and this Job has none; plain ones "
                     "run on as many workers as the Engine has"
                 )
+        self._check_setup()
+
+    def _check_names(self, mappers: Mapping[str, Mapper]) -> None:
+        if not mappers or not all(name and str(name) == name for name in mappers):
+            raise UsageError(
+                f"mapper={mappers!r} does not name its inputs; write a mapping of a name for each input to its mapper, "
+                'as mapper={"users": f, "orders": g}'
+            )
+        if self.before is not None:
+            raise UsageError(
+                f"job {self.title!r} has a mapper for each of several inputs, and what it gets from the job before it "
+                "is one; only the first job of a chain can have named mappers"
+            )
+        object.__setattr__(self, "mapper", dict(mappers))  # what the caller does with his changes no job
+
+    def _check_setup(self) -> None:
+        setup = self.setup
+        if setup is None:
+            return
+        if not callable(setup):
+            raise UsageError(
+                f"setup={setup!r} cannot be called; pass a function without arguments that returns the value"
+            )
+        if is_async(setup) or inspect.isgeneratorfunction(setup):
+            raise UsageError(
+                f"setup={setup!r} is asynchronous, or a generator; a setup is a plain function that returns the value "
+                "(workers have no event loop, and may be stopped at any time, so nothing could come behind a yield)"
+            )
 
     def then(self, following: Job[K, V]) -> Job[K, V]:
         """A job of both: the pairs that this one gives are what the mapper of `following` gets."""
@@ -240,7 +292,9 @@ class Job(Generic[K_co, V_co]):
     @cached_property
     def title(self) -> str:
         """The job's name, or one made from its last mapper's."""
-        return self.name or _name_of(self.mapper)
+        if self.name:
+            return self.name
+        return " and ".join(self.mapper) if isinstance(self.mapper, Mapping) else _name_of(self.mapper)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -258,6 +312,7 @@ class Job(Generic[K_co, V_co]):
             sort=self.sort,
             commutative=self.commutative,
             concurrency=self.concurrency or DEFAULT_CONCURRENCY,
+            setup=self.setup,
         )
         return (*earlier, step)
 

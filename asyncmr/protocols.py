@@ -87,7 +87,7 @@ class Piece:
     """A stretch of one file inside a split: where it lies in the file, and where in the split.
 
     `offset`: None where the piece is the whole file as one record. `line`: the number of its first line, where the
-    file cannot be read again to count, as a pipe.
+    file cannot be read again to count, as a pipe. With an empty path: a stretch of records that come from no file.
     """
 
     path: str
@@ -96,12 +96,21 @@ class Piece:
     line: int | None = None
 
 
+class Section(NamedTuple):
+    """A stretch of a split of named sources: the number of the source, and the bytes between which it lies."""
+
+    source: int
+    start: int
+    stop: int
+
+
 @dataclass(slots=True)
 class Split:
     """A fixed run of input, the unit of work of a mapper.
 
     `index` counts from 0. The bytes are `buffer.view[:length]`, or `data` when there is no buffer; the
-    source's decoder turns them into records. `pieces` says which files they came from, for errors.
+    source's decoder turns them into records. `pieces` says which files they came from, for errors. `sections` says
+    which of some named sources they are of; a source of its own has none.
     """
 
     index: int
@@ -109,6 +118,7 @@ class Split:
     data: bytes = b""
     buffer: Buffer | None = None
     pieces: tuple[Piece, ...] = ()
+    sections: tuple[Section, ...] = ()
 
     def release(self) -> None:
         """Gives its buffer back, if it has one."""
@@ -260,12 +270,14 @@ class Sample(NamedTuple):
 
     `every`: it is enough to look at one of so many of them. `stretches`: the decoder's positions at which stretches of
     records begin that stand for equally many bytes of the input, however long they are; none where every record
-    stands for as many records as the next.
+    stands for as many records as the next. `worth`: for how many bytes, or records; by it the samples of several
+    sources are compared.
     """
 
     split: Split
     every: int = 1
     stretches: tuple[int, ...] = ()
+    worth: float = 1.0
 
 
 @runtime_checkable

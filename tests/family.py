@@ -25,6 +25,18 @@ def without_value(_key, record):
     yield record, None
 
 
+def offset():
+    return 5
+
+
+def offset_sizes(_key, record):
+    yield len(record) + asyncmr.context(), record
+
+
+def listed_with_context(key, values):
+    yield key, [asyncmr.context(), *values]
+
+
 @asyncmr.batch(size=64)
 def many_letters(_keys, records):
     """What `letters` yields, as columns."""
@@ -103,6 +115,7 @@ JOBS = {
     "total order of a combiner": Job(mapper=letters, combiner=total, reducer=total, sort="total"),
     "total order of an aggregator": Job(mapper=tuples, aggregator=Mean(), sort="total"),
     "total order of a fold": Job(mapper=tuples, fold=operator.add, sort="total"),
+    "setup": Job(mapper=offset_sizes, reducer=listed_with_context, setup=offset),
     "columns": Job(mapper=many_letters, fold=operator.add),
     "columns, in order": Job(mapper=many_letters, reducer=listed),
     "columns, only mapped": Job(mapper=many_letters),

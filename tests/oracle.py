@@ -3,6 +3,7 @@
 from functools import reduce
 
 from asyncmr.batches import batch_kind
+from asyncmr.contexts import Context, using
 
 
 def oracle(job, records, key=None):
@@ -14,6 +15,11 @@ def reduced(step, pairs):
     """What a step makes of its mapper's pairs, in no particular order."""
     if not step.reduces:
         return pairs
+    with prepared(step):
+        return _reduced(step, pairs)
+
+
+def _reduced(step, pairs):
     groups: dict = {}
     for name, value in pairs:
         groups.setdefault(name, []).append(value)
@@ -26,10 +32,16 @@ def reduced(step, pairs):
 
 def mapped(job, records, key=None):
     """The mapper's pairs of these records, which are one batch where it takes batches."""
-    if batch_kind(job.mapper) is None:
-        return [pair for record in records for pair in job.mapper(key, record)]
-    returned = job.mapper(None, records)
+    with prepared(job):
+        if batch_kind(job.mapper) is None:
+            return [pair for record in records for pair in job.mapper(key, record)]
+        returned = job.mapper(None, records)
     return list(returned.items() if isinstance(returned, dict) else zip(*returned, strict=True))
+
+
+def prepared(step):
+    """Inside, `asyncmr.context()` gives what the step's setup returns."""
+    return using(None if step.setup is None else Context(step.setup()))
 
 
 def aggregated(aggregator, values):

@@ -14,7 +14,13 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "docs/async-functions.md", "docs/embedding.md", "docs/sources-and-sinks.md"]
+PAGES = [
+    "README.md",
+    "docs/async-functions.md",
+    "docs/embedding.md",
+    "docs/jobs.md",
+    "docs/sources-and-sinks.md",
+]
 
 
 class Block(NamedTuple):

@@ -20,11 +20,12 @@ import click
 
 import asyncmr
 from asyncmr.cli.console import Bars, print_pairs, user_frames
+from asyncmr.cli.inputs import inputs_of
 from asyncmr.cli.job_spec import load_job
 from asyncmr.cli.messages import in_options, log_messages
 from asyncmr.cli.standard_streams import open_if_closed, standard_output
 from asyncmr.cli.termination import Terminated, until_terminated
-from asyncmr.connectors.sources import AnySource, documents, json_lines, pairs, source_of
+from asyncmr.connectors.sources import AnySource, OneSource, documents, json_lines, pairs, source_of
 from asyncmr.errors import AsyncMRError, OutputError, StorageError, UsageError, UserCodeError, WorkerError
 from asyncmr.kernel.formats import format_of
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 EXAMPLE = "asyncmr run asyncmr.jobs:wordcount books/*.txt"
 
 
-INPUT_FORMATS: dict[str, Callable[[list[str]], AnySource]] = {
+INPUT_FORMATS: dict[str, Callable[[list[str]], OneSource]] = {
     "lines": source_of,
     "jsonl": json_lines,
     "documents": documents,
@@ -260,9 +261,10 @@ def run(
     """Run a job over files.
 
     JOB is path/to/file.py:job or package.module:job. INPUT is a file, a folder, a quoted glob such as
-    'logs/**/*.txt', or - for standard input. Names that end in .gz, .bz2, .xz or .zst are decompressed.
-    Without -o the pairs go to standard output, partition by partition, and nothing else does: what your
-    functions print or log is shown on standard error.
+    'logs/**/*.txt', or - for standard input; for a job with a mapper for each of its inputs it is NAME=INPUT,
+    as in users=users.csv. Names that end in .gz, .bz2, .xz or .zst are decompressed. Without -o the pairs go
+    to standard output, partition by partition, and nothing else does: what your functions print or log is
+    shown on standard error.
 
     \b
     For example, with the word count that ships with asyncmr, or a job of your own:
@@ -297,7 +299,10 @@ def run(
             descriptor = stack.enter_context(standard_output())
             stack.enter_context(log_messages(log_level, bars=progress))
             bars = stack.enter_context(Bars()) if progress else None
-            source = INPUT_FORMATS[input_format](list(inputs))
+            read, paths = INPUT_FORMATS[input_format], inputs_of(chosen, inputs)
+            source: AnySource = (
+                {name: read(some) for name, some in paths.items()} if isinstance(paths, dict) else read(paths)
+            )
             work = _run(chosen, source, output, format_, resume, bars, dead_letters, options, descriptor)
             report = uvloop.run(until_terminated(work))
     except BrokenPipeError:

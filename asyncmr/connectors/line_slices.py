@@ -26,9 +26,11 @@ _LEAST_SLICES = 32
 
 
 class LineSlices:
-    """`size` bytes, and what completes the line, at each of these bytes of the files."""
+    """`size` bytes, and what completes the line, at each of these bytes of the files. `worth`: for how many bytes
+    each slice stands."""
 
-    def __init__(self, files: Sequence[FileEntry], starts: Sequence[int], size: int) -> None:
+    def __init__(self, files: Sequence[FileEntry], starts: Sequence[int], size: int, worth: float) -> None:
+        self.worth = worth
         self._files = files
         self._starts = starts
         self._size = size
@@ -44,7 +46,7 @@ class LineSlices:
         starts = [(2 * number + 1) * total // (2 * count) for number in range(count)] if files else []
         portion = -(-count // SAMPLES)
         for first in range(0, len(starts), portion):
-            yield cls(files, starts[first : first + portion], max(1, wanted // count))
+            yield cls(files, starts[first : first + portion], max(1, wanted // count), total / count)
 
     def read(self) -> tuple[bytes, tuple[Piece, ...]]:
         """The lines of all slices, and where each slice comes from. It blocks, so call it in a thread.

@@ -95,7 +95,7 @@ class Records:
         wanted = sample_records(len(self._records))
         async with aclosing(_cut(iter(evenly(self._records, wanted)), -(-wanted // SAMPLES))) as splits:
             async for split in splits:
-                yield Sample(split)
+                yield Sample(split, worth=len(self._records) / wanted)
 
 
 async def _cut(records: Iterator[Any], per_task: int) -> AsyncGenerator[Split, None]:

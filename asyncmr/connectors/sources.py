@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from asyncmr.connectors.text import TextFiles
 
 Path = str | os.PathLike[str]
-AnySource = Path | Iterable[Path] | AsyncIterable[Any] | Source
+OneSource = Path | Iterable[Path] | AsyncIterable[Any] | Source
+AnySource = OneSource | Mapping[str, OneSource]
 
 
 def source_of(source: object) -> Source:

@@ -87,7 +87,8 @@ class TextFiles:
                 buffer = await buffers.lease(len(data))
                 buffer.view[: len(data)] = data
                 split = Split(index, len(data), buffer=buffer, pieces=pieces)
-                yield Sample(split, stretches=tuple(piece.start for piece in pieces))
+                starts = tuple(piece.start for piece in pieces)
+                yield Sample(split, stretches=starts, worth=slices.worth)
 
 
 def _sized(files: list[FileEntry]) -> bool:

@@ -6,9 +6,10 @@ Nothing need move between the two: what would have been stored, sent and read ag
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import chain, islice, starmap
 
+from asyncmr.contexts import Context, within
 from asyncmr.functions import Mapper
 from asyncmr.kernel.failures import UserFailure, check_pairs, excerpt, name_of, stopped_early
 from asyncmr.kernel.guarding import Guarding
@@ -37,7 +38,7 @@ class FollowingOutlet:
         """What the mapper did."""
         return {"followed": self._chunks.pairs_out}
 
-    def add(self, batch: list[Pair]) -> Iterator[Item]:
+    def add(self, batch: list[Pair]) -> Generator[Item, None, None]:
         """Takes a batch of results; gives a chunk if one is full."""
         first = self.pairs_out == 0
         if first:
@@ -79,7 +80,7 @@ class FollowingOutlet:
             yield from self._chunks.add(rest)
         self.pairs_out += len(batch)
 
-    def add_columns(self, batch: ColumnBatch) -> Iterator[Item]:
+    def add_columns(self, batch: ColumnBatch) -> Generator[Item, None, None]:
         """The same for columns."""
         return self.add(list(zip(batch.keys, batch.values, strict=True)))
 
@@ -95,3 +96,30 @@ class FollowingOutlet:
             excerpt=excerpt(pair[1]),
             following=self._stage,
         ) from error
+
+
+class PreparedOutlet:
+    """A mapper that finds ready what its own step's setup made, and nothing of the reducer's."""
+
+    def __init__(self, outlet: FollowingOutlet, context: Context | None) -> None:
+        self._outlet = outlet
+        self._context = context
+        self.finish = outlet.finish
+
+    @property
+    def pairs_out(self) -> int:
+        """How many results the mapper was given."""
+        return self._outlet.pairs_out
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """What the mapper did."""
+        return self._outlet.facts
+
+    def add(self, batch: list[Pair]) -> Iterator[Item]:
+        """Takes a batch of results."""
+        return within(self._context, self._outlet.add(batch))
+
+    def add_columns(self, batch: ColumnBatch) -> Iterator[Item]:
+        """The same for columns."""
+        return within(self._context, self._outlet.add_columns(batch))

@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable, Iterator
 from itertools import chain, islice, repeat
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from asyncmr.functions import Mapper
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
@@ -34,6 +34,21 @@ _MOST_SHARES = 1000
 
 # What is decoded at a time. From 32 KiB to 1 MiB there is no difference in time.
 PIECE_BYTES = 128 << 10
+
+
+class Work(Protocol):
+    """A mapper at work, or several, one after the other; see `SplitWork` and `Mapping`."""
+
+    patient: bool
+    left: list[int]
+
+    @property
+    def records(self) -> int: ...
+    @property
+    def pairs(self) -> int: ...
+    def into(self, outlet: Outlet) -> Iterator[Item]: ...
+    def encoded(self) -> Iterator[bytes]: ...
+    def encoded_rest(self) -> bytes: ...
 
 
 class SplitWork:

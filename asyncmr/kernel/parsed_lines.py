@@ -19,6 +19,7 @@ class ParsedLines:
 
     __slots__ = ()
     raw: ClassVar[TextLines] = TextLines()
+    byte_positions: ClassVar[bool] = True
     keyed: ClassVar[bool] = False
     name: ClassVar[str] = ""
 

@@ -15,19 +15,21 @@ from time import perf_counter
 from typing import Any
 
 from asyncmr.batches import batch_kind
+from asyncmr.contexts import within
 from asyncmr.functions import Mapper
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.bounds import Bounds
 from asyncmr.kernel.failures import UserFailure, check_pairs
-from asyncmr.kernel.following import FollowingOutlet
+from asyncmr.kernel.following import FollowingOutlet, PreparedOutlet
 from asyncmr.kernel.guarded import GuardedBatching, GuardedMapping, guarded_results, guarded_stream
 from asyncmr.kernel.guarding import Guard, Guarding
 from asyncmr.kernel.layout import Feed, Layout, Stretch, Table, gathered, tables_of
 from asyncmr.kernel.leftout import Enough
-from asyncmr.kernel.mapping import BATCH, Mapping
+from asyncmr.kernel.mapping import BATCH, Mapping, Work
 from asyncmr.kernel.outlets import TABLE_BYTES, ChunkOutlet, ColumnBatch, Item, Pack, RunOutlet
 from asyncmr.kernel.passing import joined
+from asyncmr.kernel.preparing import Parts, Preparation, Shared
 from asyncmr.kernel.ranges import RangeLayout
 from asyncmr.kernel.sampling import KeySample, Thinned
 from asyncmr.kernel.unparsed import unparsed
@@ -35,7 +37,7 @@ from asyncmr.protocols import Decoder, Encoder, Pair, Reduction
 
 Facts = dict[str, Any]
 Task = Generator[Item, None, Facts]
-Results = ChunkOutlet | FollowingOutlet
+Results = ChunkOutlet | FollowingOutlet | PreparedOutlet
 
 # A small job reduces in the worker that mapped it, as long as that takes no longer than this.
 _FUSED_SECONDS = 0.02
@@ -43,7 +45,8 @@ _FUSED_SECONDS = 0.02
 
 class StepProgram:
     """One step. Without a reduction it only maps. `following`: the mapper of a next step that only maps, and what its
-    stage is called; it runs on the results."""
+    stage is called; it runs on the results. `preparation`: what the functions are to find ready; `prepare` comes first
+    then, and the tasks are those of `prepared`."""
 
     def __init__(
         self,
@@ -54,17 +57,31 @@ class StepProgram:
         reduction: Reduction | None = None,
         layout: Layout | None = None,
         following: tuple[Mapper, str] | None = None,
+        preparation: Preparation | None = None,
         table_bytes: int = TABLE_BYTES,
     ) -> None:
         self._mapper = mapper_for(mapper, decoder)
-        self._mapping = Mapping if batch_kind(self._mapper) is None else Batching
+        self._mapping: type[Mapping] | type[Batching] = (
+            Mapping if batch_kind(self._mapper) is None else Batching
+        )
         self._decoder = decoder
         self._encoder = encoder
         self._reduction = reduction
         self._layout = layout
         self._following = following
+        self._preparation = preparation
         self._table_bytes = table_bytes
         self._guarding: Guarding | None = None
+
+    def prepare(self, shared: Shared, parts: Parts) -> bool:
+        """Makes ready what its functions are to find; False if a part is missing for that."""
+        return self._preparation is None or self._preparation.make(shared, parts)
+
+    def prepared(self, argument: tuple[str, Any], feed: Feed) -> Task:
+        """Another method, whose functions find ready what was made for them. `argument`: its name and argument."""
+        method, own = argument
+        context = None if self._preparation is None else self._preparation.step
+        return within(context, getattr(self, method)(own, feed))
 
     def guarded(self, argument: tuple[str, Any, Guard], feed: Feed) -> Task:
         """Another method under a guard. `argument`: its name, its argument, and the guard.
@@ -85,19 +102,20 @@ class StepProgram:
             yield from guarding.left_out.told()
         return {**facts, "skipped": guarding.left_out.counts}
 
-    def sample(self, argument: tuple[int, tuple[int, ...]], feed: Feed) -> Task:
+    def sample(self, argument: tuple[int, tuple[int, ...], float], feed: Feed) -> Task:
         """The mapper alone on some records, fed as one buffer; yields a block of the keys that it makes of them.
 
-        `argument`: one of so many records is looked at, and the beginnings of stretches of equal worth, as `Sample`
-        has them. A mapper that raises ends the stretch: it will meet the record again, where its position is known.
+        `argument`: one of so many records is looked at, and the beginnings of stretches of equal worth, and what that
+        is, as `Sample` has them. A mapper that raises ends the stretch: it will meet the record again, where its
+        position is known.
         """
-        every, starts = argument
+        every, starts, worth = argument
         (data,) = feed.ask(())
         decoder = self._decoder if every == 1 else Thinned(self._decoder, every)
         found = KeySample()
         records = pairs = 0
         for start, stop in pairwise([*(starts or (0,)), self._decoder.end(data)]):
-            found.worth = 1 / (stop - start) if starts else 1.0
+            found.worth = worth / (stop - start) if starts else worth
             mapping = self._mapping(self._mapper, decoder, data, start, stop)
             if self._guarding is not None:
                 # What raises ends the stretch here as well: where a guard comes in is no matter of the input alone.
@@ -128,7 +146,7 @@ class StepProgram:
         index, patient, fused, bounds = argument
         (data,) = feed.ask(())
         outlet = self._outlet(index, bounds)
-        mapping = self._mapped(data, 0, self._decoder.end(data))
+        mapping = self._whole(data)
         mapping.patient = patient
         for item in mapping.into(outlet):
             mapping.patient = True  # what is on its way cannot be put down
@@ -164,12 +182,7 @@ class StepProgram:
         table, *shares = feed.ask(())
         outlet = self._outlet(index, bounds)
         outlet.take_up(state, table)
-        if self._mapping is Batching:
-            for columns in Batching.regrouped(shares):
-                yield from outlet.add_columns(columns)
-        else:
-            for pairs in Mapping.regrouped(shares):
-                yield from outlet.add(pairs)
+        yield from self._taken_up(shares, outlet)
         yield from outlet.finish()
         return {"pairs_out": outlet.pairs_out}
 
@@ -246,7 +259,15 @@ class StepProgram:
         yield from pack.finish()
         return {"pairs_out": pairs_out, "reduced": reduced, "results": results}
 
-    def _mapped(self, data: memoryview, start: int, stop: int) -> Mapping | Batching:
+    def _whole(self, data: memoryview) -> Work:
+        """The mapper at work on all of a split."""
+        return self._mapped(data, 0, self._decoder.end(data))
+
+    def _taken_up(self, blocks: list[memoryview], outlet: RunOutlet | ChunkOutlet) -> Iterator[Item]:
+        """Takes the pairs of blocks that mappers at work made of consecutive records into `outlet`."""
+        return add_blocks(self._mapping, blocks, outlet)
+
+    def _mapped(self, data: memoryview, start: int, stop: int) -> Work:
         """The mapper at work between two positions."""
         if self._guarding is None:
             return self._mapping(self._mapper, self._decoder, data, start, stop)
@@ -273,7 +294,10 @@ class StepProgram:
     def _results(self, partition: int) -> Results:
         """Where the results of a partition go."""
         chunks = ChunkOutlet(self._encoder, partition, role="mapper" if self._following else "reducer")
-        return FollowingOutlet(*self._following, chunks, self._guarding) if self._following else chunks
+        if self._following is None:
+            return chunks
+        outlet = FollowingOutlet(*self._following, chunks, self._guarding)
+        return outlet if self._preparation is None else PreparedOutlet(outlet, self._preparation.following)
 
     def _outlet(self, index: int, bounds: bytes) -> RunOutlet | ChunkOutlet:
         if self._reduction is None:
@@ -317,6 +341,18 @@ def _packed(first: int, pieces: Iterator[tuple[int, bytes]]) -> Iterator[Item]:
     for share, piece in pieces:
         yield from pack.add(first + share, piece)
     yield from pack.finish()
+
+
+def add_blocks(
+    kind: type[Mapping] | type[Batching], blocks: list[memoryview], outlet: RunOutlet | ChunkOutlet
+) -> Iterator[Item]:
+    """Takes the pairs of blocks that mappers of this kind made into `outlet`, in batches as one would have made."""
+    if issubclass(kind, Batching):
+        for columns in kind.regrouped(blocks):
+            yield from outlet.add_columns(columns)
+    else:
+        for pairs in kind.regrouped(blocks):
+            yield from outlet.add(pairs)
 
 
 def _output(results: Iterator[Pair], outlet: Results) -> Iterator[Item]:

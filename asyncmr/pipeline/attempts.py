@@ -229,8 +229,12 @@ class Attempts:
     ) -> tuple[dict[str, Any], dict[tuple[str, str], int]]:
         loop = asyncio.get_running_loop()
         method, argument = task.method, task.argument
+        if task.split is not None and task.split.sections:
+            method, argument = "named", (task.split.sections, method, argument)
         if guard is not None:
             method, argument = "guarded", (method, argument, guard)
+        if self._program.parts:
+            method, argument = "prepared", (method, argument)
         buffers, last = await feed.round(())
         async with self.pool.session(
             self._program,
@@ -240,6 +244,8 @@ class Attempts:
             timeout=running.suspects.timeout,
             about=(self._account, task.stage, task.title),  # kept for long, so without the input
         ) as session:
+            if self._program.parts:
+                await session.prepare()
             begun = loop.time()
             if not running.rivals:
                 running.begun = begun

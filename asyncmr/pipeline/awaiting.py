@@ -36,6 +36,7 @@ from asyncmr.pipeline.made import Made, merged_counts
 from asyncmr.pipeline.messages import HANDLE, Part
 from asyncmr.pipeline.pair_writer import NotEncodable, PairWriter
 from asyncmr.pipeline.portions import Portion, PortionReader
+from asyncmr.pipeline.setups import prepared
 from asyncmr.pipeline.sink import SinkActor
 from asyncmr.pipeline.stored import StoredParts
 from asyncmr.protocols import PartWriter, Sink, Source, SourceInfo
@@ -163,6 +164,7 @@ class AwaitingFlow:
             unparsed(step.mapper, source.decoder) if mapper else (step.reducer, source.decoder)
         )
         stage = context.map_stage if mapper else context.reduce_stage
+        self._prepared = partial(prepared, around.job, step, stage)
         self._calls = calls = Calls(
             function,
             role,
@@ -209,7 +211,8 @@ class AwaitingFlow:
             return
         aside = self._memory.try_reserve(self._aside)
         try:
-            await self._run()
+            with self._prepared():
+                await self._run()
         finally:
             if aside:
                 self._memory.release(self._aside)

@@ -16,6 +16,7 @@ from asyncmr.errors import (
     RecordError,
     ReducerError,
     RemoteTraceback,
+    SetupError,
     UserCodeError,
 )
 from asyncmr.protocols import Piece, Split
@@ -30,6 +31,7 @@ _ROLES: dict[str, type[UserCodeError | RecordError]] = {
     "aggregator": ReducerError,
     "operator": OperatorError,
     "partitioner": PartitionerError,
+    "setup": SetupError,
 }
 
 # Given a path and a byte offset, the number of the line that begins there; None if it cannot be read any more.
@@ -64,6 +66,8 @@ async def blamed(
     first = await place_of(facts.get("position"), split, line_number)
     last = await place_of(facts.get("last"), split, line_number)
     where = _where(first, last)
+    if "input" in facts:
+        where = f"{where}, of the input {facts['input']!r}".removeprefix(", ")
     excerpt = facts.get("excerpt")
     lines = [f"job {job!r}, stage {stage!r}: {message}"]
     if error.message and error.message != message:
@@ -130,6 +134,8 @@ async def place_of(position: int | None, split: Split | None, line_number: LineN
         return Place()
     for piece in reversed(split.pieces):
         if piece.start <= position:
+            if not piece.path:
+                return Place(record=position - piece.start)
             return Place(piece.path, await _line(piece, position, split, line_number))
     return Place(record=position)
 

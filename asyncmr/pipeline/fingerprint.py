@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from hashlib import blake2b
 from importlib import import_module
 
 from asyncmr.errors import UsageError
-from asyncmr.job import Job
+from asyncmr.job import Job, Step
 from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.pipeline.description import digest
 from asyncmr.pipeline.limits import Limits
 from asyncmr.protocols import Fingerprinted, Sink, Source
 from asyncmr.storage.compression import Codec
 
-_ROLES = ("mapper", "combiner", "reducer", "fold", "aggregator", "partitioner")
+_ROLES = ("mapper", "combiner", "reducer", "fold", "aggregator", "partitioner", "setup")
 _CODE = "code "
 _MOST_TOLD = 5
 
@@ -56,8 +56,7 @@ def fingerprint(
     }
     for number, step in enumerate(job.steps, 1):
         of = f" of step {number}" if len(job.steps) > 1 else ""
-        for role in _ROLES:
-            function = getattr(step, role)
+        for role, function in _functions(step):
             found[f"the {role}{of}"] = "none" if function is None else f"{_CODE}{_code(function)}"
         found[f"partitions{of}"] = str(step.partitions)
         found[f"sort{of}"] = str(step.sort)
@@ -69,6 +68,16 @@ def fingerprint(
             )
         found |= end.fingerprint()
     return found
+
+
+def _functions(step: Step) -> Iterator[tuple[str, object]]:
+    for role in _ROLES:
+        function = getattr(step, role)
+        if isinstance(function, Mapping):
+            for name, one in function.items():
+                yield f"{role} of the input {name!r}", one
+        else:
+            yield role, function
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -25,8 +25,8 @@ from asyncmr.errors import UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.layout import Layout
+from asyncmr.kernel.naming import program_of
 from asyncmr.kernel.partitioning import Partitioning
-from asyncmr.kernel.program import StepProgram
 from asyncmr.kernel.ranges import RangeLayout
 from asyncmr.kernel.reductions import reduction_of
 from asyncmr.kernel.sorted_runs import SortedLayout
@@ -42,6 +42,7 @@ from asyncmr.pipeline.messages import Mapped, Part, Partition, Pieces
 from asyncmr.pipeline.reducer import Reducer
 from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.sampler import Sampler
+from asyncmr.pipeline.setups import preparation
 from asyncmr.pipeline.shelf import Shelf
 from asyncmr.pipeline.shuffler import Shuffler
 from asyncmr.pipeline.sink import SinkActor
@@ -110,18 +111,21 @@ class StepFlow:
             return BucketLayout(partitioning, buckets, bucket_bytes=limits.bucket)
 
         then = None if following is None else (following.step.mapper, f"{following.prefix}map")
+        prepared, parts = preparation(resources.programs, around.job, leg, following)
         program = resources.programs.of(
             around.job,
             (prefix, source.decoder, sink.encoder, self._partitions, self._shares, buckets),
-            lambda: StepProgram(
-                mapper=step.mapper,
-                decoder=source.decoder,
+            lambda: program_of(
+                step.mapper,
+                source.decoder,
                 encoder=sink.encoder,
                 reduction=reduction,
                 layout=None if reduction is None else layout(),
                 following=then,
+                preparation=prepared,
                 table_bytes=limits.table,
             ),
+            parts=parts,
         )
         attempts = Attempts(
             resources.pool,

@@ -15,13 +15,15 @@ from typing import Any
 
 from anyio import CancelScope
 
+from asyncmr.asynchronous import is_async
 from asyncmr.batches import batch_kind
 from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.connectors.journaled_parts import JournaledParts
+from asyncmr.connectors.named import NamedSources
 from asyncmr.errors import OutputError, SkipLimitError
 from asyncmr.job import Job, Step
-from asyncmr.kernel.batching import mapper_for
 from asyncmr.kernel.formats import SlicedPairs
+from asyncmr.kernel.naming import runnable_mapper
 from asyncmr.kernel.passing import passed
 from asyncmr.pipeline.awaiting import AwaitingFlow
 from asyncmr.pipeline.fingerprint import fingerprint
@@ -146,6 +148,9 @@ class JobFlow:
         if not self._resources.limits.is_small(info):
             await self._set_aside(steps)
         left = legs_of(steps)
+        if isinstance(source, NamedSources):
+            left[0] = await self._awaited(source, left[0])
+            info = source.info
         while left:
             leg = left.pop(0)
             following = None
@@ -159,7 +164,7 @@ class JobFlow:
                 self._leg = AwaitingFlow(self._surroundings, leg, source, sink, info)
             else:
                 if leg.step.total_order and not info.sampled and not small:
-                    source, info = await self._stored(source, info, leg)
+                    source, info = await self._sampleable(source, info, leg)
                 self._leg = StepFlow(self._surroundings, leg, source, sink, info, following)
             await self._leg.run()
             await self._skipping.check_share()
@@ -190,25 +195,52 @@ class JobFlow:
         steps = []
         decoder = self._source.decoder
         for step in self._job.steps:
-            mapper = mapper_for(step.mapper, decoder, room)
+            mapper = runnable_mapper(step.mapper, decoder, room)
             steps.append(step if mapper is step.mapper else replace(step, mapper=mapper))
             decoder = StoredParts.decoder
         return steps
 
     async def _set_aside(self, steps: Sequence[Step]) -> None:
         """Takes the memory that functions of these steps say that they need; it is given back when the job ends."""
-        kinds = [kind for step in steps if (kind := batch_kind(step.mapper)) is not None]
+        mappers = [mapper for step in steps for mapper in step.mappers]
+        kinds = [kind for mapper in mappers if (kind := batch_kind(mapper)) is not None]
         if size := max((kind.memory for kind in kinds), default=0):
             await self._resources.memory.reserve(size * self._resources.pool.workers)
 
-    async def _stored(self, source: Source, info: SourceInfo, leg: Leg) -> tuple[StoredParts, SourceInfo]:
-        """The records of a source that cannot be sampled, as they are."""
+    async def _awaited(self, source: NamedSources, leg: Leg) -> Leg:
+        """Runs the async ones of several mappers, each over its source, whose place is taken by what they make; and
+        gives the leg that is left to do."""
+        mappers = dict(zip(source.names, leg.step.mappers, strict=True))
+        if not any(map(is_async, mappers.values())):
+            return leg
+        for name, one, info in source.each():
+            if is_async(mappers[name]):
+                before = Leg(replace(leg.step, mapper=mappers[name]), f"{leg.prefix}{name}.", awaits="mapper")
+                stored = self._parts_for(leg)
+                self._leg = AwaitingFlow(self._surroundings, before, one, stored, info)
+                await self._leg.run()
+                await source.put(name, stored, self._resources.disk)
+                mappers[name] = passed
+        return replace(leg, step=replace(leg.step, mapper=mappers))
+
+    async def _sampleable(self, source: Source, info: SourceInfo, leg: Leg) -> tuple[Source, SourceInfo]:
+        """The records of a source that cannot be sampled, as they are, in one that can."""
+        disk = self._resources.disk
+        if not isinstance(source, NamedSources):
+            stored = await self._stored(source, info, leg, f"{leg.prefix}store.")
+            return stored, await stored.prepare(disk)
+        for name, one, its_info in source.each():
+            if not its_info.sampled:
+                stored = await self._stored(one, its_info, leg, f"{leg.prefix}store.{name}.")
+                await source.put(name, stored, disk)
+        return source, source.info
+
+    async def _stored(self, source: Source, info: SourceInfo, leg: Leg, prefix: str) -> StoredParts:
         stored = self._parts_for(leg)
         (storing,) = Job(mapper=passed, name=leg.step.name).steps
-        before = Leg(storing, f"{leg.prefix}store.")
-        self._leg = StepFlow(self._surroundings, before, source, stored, info)
+        self._leg = StepFlow(self._surroundings, Leg(storing, prefix), source, stored, info)
         await self._leg.run()
-        return stored, await stored.prepare(self._resources.disk)
+        return stored
 
     def _parts_for(self, leg: Leg) -> StoredParts:
         """Where that waits which a leg begins with; what the event loop decodes is in blocks of few pairs."""

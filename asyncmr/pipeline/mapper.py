@@ -178,9 +178,10 @@ class OnlyMapper(Actor[Split, Part]):
 
 
 def _title(split: Split) -> str:
-    if not split.pieces:
+    pieces = [piece for piece in split.pieces if piece.path]
+    if not pieces:
         return f"split {split.index}"
-    first, last = split.pieces[0], split.pieces[-1]
+    first, last = pieces[0], pieces[-1]
     until = "" if first.path == last.path else f" to {last.path}"
     begin = "" if first.offset is None else f" from byte {first.offset}"
     return f"split {split.index} ({first.path}{begin}{until})"

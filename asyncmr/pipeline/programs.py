@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 from asyncmr.job import Job
 from asyncmr.workers import Program
@@ -21,8 +21,17 @@ class Programs:
         self._of: dict[int, dict[Hashable, Program]] = {}
         self._alive: dict[int, weakref.ref[Job]] = {}
 
-    def of(self, job: Job, variant: Hashable, make: Callable[[], object]) -> Program:
-        """The program of one step of `job`; `variant` says which step, and from and to what.
+    def of(
+        self,
+        job: Job,
+        variant: Hashable,
+        make: Callable[[], object],
+        *,
+        parts: Mapping[int, bytes] | None = None,
+        name: str = "",
+    ) -> Program:
+        """The program of one step of `job`; `variant` says which step, and from and to what. `name`: what a message
+        calls it.
 
         Raises:
             UsageError: a function of the job cannot be pickled.
@@ -33,7 +42,7 @@ class Programs:
             KeyError,
             TypeError,
         ):  # TypeError: a decoder or encoder that cannot be hashed is pickled each time
-            program = Program(make(), name=f"job {job.title!r}")
+            program = Program(make(), name=name or f"job {job.title!r}", parts=parts)
         with contextlib.suppress(TypeError):
             self._keep(job)[variant] = program
         return program

@@ -73,7 +73,7 @@ class Sampler:
             self._blamed,
             f"sample {split.index} of the input",
             "sample",
-            (sample.every, sample.stretches),
+            (sample.every, sample.stretches, sample.worth),
             split,
         )
         done = await self._context.attempts.run(task, whole([split_buffer(split)]), self._context.made)

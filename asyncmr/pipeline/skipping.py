@@ -195,6 +195,8 @@ def _place(entry: Entry, pieces: tuple[Piece, ...]) -> tuple[str | None, int | N
     if entry.position is not None:
         for piece in reversed(pieces):
             if piece.start <= entry.position:
+                if not piece.path:
+                    return None, None
                 offset = piece.offset
                 return piece.path, None if offset is None else offset + entry.position - piece.start
     return None, None

@@ -58,9 +58,10 @@ class StoredParts:
         """Blocks from all over the parts, which are read once more later."""
         blocks = list(self._blocks())
         chosen = evenly(blocks, _SAMPLED_BLOCKS)
-        every = max(1, sum(map(_size, chosen)) // sample_bytes(sum(map(_size, blocks))))
+        seen, total = sum(map(_size, chosen)), sum(map(_size, blocks))
+        every = max(1, seen // sample_bytes(total))
         for index, some in enumerate(_cut(chosen, self._split_bytes // 4)):
-            yield Sample(await self._read(index, some, buffers), every)
+            yield Sample(await self._read(index, some, buffers), every, worth=every * total / seen)
 
     def parts(self) -> Iterator[tuple[int, list[Block]]]:
         """The parts in order, each with its blocks."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Names
+from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
 
 from asyncmr.batches import batch_kind
+from asyncmr.contexts import Context, using
 from asyncmr.counters import counting
+from asyncmr.errors import UsageError
+from asyncmr.functions import Mapper, Setup
 from asyncmr.job import Job, Step
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import encode_pairs
@@ -20,21 +25,48 @@ from asyncmr.kernel.outlets import ColumnBatch, Item
 from asyncmr.protocols import Pair
 from asyncmr.testing.generated import Group
 
+Records = Iterable[Any] | Names[str, Iterable[Any]]
 
-def grouped(job: Job, records: list[Any]) -> Iterator[tuple[int, Step, list[Group]]]:
+
+class Contexts:
+    """What the setups of a job's steps make, each made once, when it is first needed."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[Setup, Context]] = []
+
+    def of(self, step: Step) -> AbstractContextManager[None]:
+        """Inside, `asyncmr.context()` gives what the step's setup made."""
+        setup = step.setup
+        if setup is None:
+            return using(None)
+        for other, context in self._made:
+            if other is setup:
+                return using(context)
+        context = Context(setup())
+        self._made.append((setup, context))
+        return using(context)
+
+
+def grouped(job: Job, records: Records, contexts: Contexts) -> Iterator[tuple[int, Step, list[Group]]]:
     """Each step that reduces, by number from 0, and the groups that it gets when the job runs over these records."""
-    keys, values = [None] * len(records), records
+    keys: list[Any] = []
+    values: list[Any] = []
     for number, step in enumerate(job.steps):
         operator = operator_of(step)
         mapped = _Mapped(wraps=isinstance(operator, AggregateOperator))
-        with counting({}):
-            _map(step, number, keys, values, mapped)
+        with counting({}), contexts.of(step):
+            if number:
+                _map(step.mappers[0], PairBlocks(), keys, values, mapped)
+            else:
+                for mapper, some in _inputs(step, records):
+                    _map(mapper, PairBlocks(keyed=False), [None] * len(some), some, mapped)
         if operator is None:
             keys, values = mapped.keys, mapped.values
             continue
         groups = mapped.groups()
         yield number, step, groups
-        pairs = list(chain.from_iterable(_pairs_of(operator, group) for group in groups))
+        with contexts.of(step):
+            pairs = list(chain.from_iterable(_pairs_of(operator, group) for group in groups))
         keys, values = [key for key, _ in pairs], [value for _, value in pairs]
 
 
@@ -49,9 +81,23 @@ def _pairs_of(operator: Operator, group: Group) -> list[Pair]:
     return result if isinstance(operator, GroupOperator) else [(group.key, result)]
 
 
-def _map(step: Step, number: int, keys: list[Any], values: list[Any], outlet: _Mapped) -> None:
-    decoder = PairBlocks(keyed=number > 0)
-    mapper = mapper_for(step.mapper, decoder)
+def _inputs(step: Step, records: Records) -> Iterator[tuple[Mapper, list[Any]]]:
+    """Each mapper of a first step, with its records."""
+    if isinstance(step.mapper, Names) and isinstance(records, Names):
+        if step.mapper.keys() == records.keys():
+            for name, mapper in step.mapper.items():
+                yield mapper, list(records[name])
+            return
+    elif not isinstance(step.mapper, Names) and not isinstance(records, Names):
+        yield step.mapper, list(records)
+        return
+    names = ", ".join(f"{name!r}: [...]" for name in step.mapper) if isinstance(step.mapper, Names) else ""
+    wanted = f"records={{{names}}}" if names else "records=[...]"
+    raise UsageError(f"job {step.name!r} takes {wanted} in check_reducer")
+
+
+def _map(mapper: Mapper, decoder: PairBlocks, keys: list[Any], values: list[Any], outlet: _Mapped) -> None:
+    mapper = mapper_for(mapper, decoder)
     data = memoryview(encode_pairs(keys, values))
     work = Mapping if batch_kind(mapper) is None else Batching
     mapping: Mapping | Batching = work(mapper, decoder, data, 0, len(values))

@@ -19,7 +19,7 @@ from asyncmr.kernel.operators import Operator, operator_of
 from asyncmr.kernel.passing import passed
 from asyncmr.protocols import Aggregator
 from asyncmr.testing.generated import MOST_VALUES, Group, generated, sublists
-from asyncmr.testing.grouped import grouped, result_of
+from asyncmr.testing.grouped import Contexts, grouped, result_of
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -29,7 +29,7 @@ def check_reducer(
     job: Job | None = None,
     examples: Mapping[Any, Iterable[Any]] | Iterable[Any] = (),
     *,
-    records: Iterable[Any] = (),
+    records: Iterable[Any] | Mapping[str, Iterable[Any]] = (),
     strategy: SearchStrategy[Any] | None = None,
     combiner: Combiner | None = None,
     reducer: Reducer | None = None,
@@ -51,8 +51,8 @@ def check_reducer(
 
     Takes a job, or the functions that its last step would have. `examples`: values that a key may have, or a mapping
     of keys to values; values without a key are those of `key`. `records`: what the job's first mapper gets, as
-    `(None, record)`; all steps are run on them, and each is checked on the values that it meets. `strategy`: a
-    Hypothesis strategy for one value.
+    `(None, record)`, or for named mappers a mapping of their names to records; all steps are run on them, and each is
+    checked on the values that it meets. `strategy`: a Hypothesis strategy for one value.
 
     Checked are the examples, their sublists, and as many as `groups` groups of values made of them, by repeating and
     joining sublists, the same ones for the same `seed`; of a strategy, as many groups of its values. A combiner runs
@@ -84,9 +84,9 @@ def check_reducer(
             f"job {job.title!r} has {len(steps)} steps that reduce, each with values of its own: pass records=, "
             "of which the steps make their values, or check the jobs one by one"
         )
-    with_records = list(records)
+    with_records = records if isinstance(records, Mapping) else list(records)
     for step in job.steps:
-        if is_async(step.reducer) or (with_records and is_async(step.mapper)):
+        if is_async(step.reducer) or (with_records and any(map(is_async, step.mappers))):
             raise UsageError(
                 f"job {job.title!r} has async functions, and check_reducer calls functions without an event loop; "
                 "check the job with plain functions in their place"
@@ -98,14 +98,18 @@ def check_reducer(
         where = "" if number is None or len(job.steps) == 1 else f", step {number + 1}"
         return _Check(job, step, f"job {job.title!r}{where}", commutative, groups, seed, tolerance)
 
+    contexts = Contexts()
     try:
-        if given:
-            check(steps[0]).on_examples(given)
-        if strategy is not None:
-            check(steps[0]).on_strategy(strategy, key)
+        if given or strategy is not None:
+            with contexts.of(steps[0]):
+                if given:
+                    check(steps[0]).on_examples(given)
+                if strategy is not None:
+                    check(steps[0]).on_strategy(strategy, key)
         if with_records:
-            for number, step, made in grouped(job, with_records):
-                check(step, number).on_examples(made)
+            for number, step, made in grouped(job, with_records, contexts):
+                with contexts.of(step):
+                    check(step, number).on_examples(made)
     except UserFailure as failure:
         raise _blamed(job, failure) from failure.__cause__
 

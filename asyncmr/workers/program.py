@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from reprlib import repr as short_repr
 from typing import Any
@@ -16,16 +17,20 @@ class Program:
 
     It is pickled here and now, by cloudpickle, so that a lambda or closure may be part of it and that one
     which cannot be sent fails before any worker is taken. `id` is a hash of what would be sent: an object
-    pickled again unchanged is not sent again, and one whose globals have changed is.
+    pickled again unchanged is not sent again, and one whose globals have changed is. `parts`: pickled objects that the
+    programs of a worker share, by their `id`; one with parts is prepared before its first session in a worker.
 
     Raises:
         UsageError: the object cannot be pickled; `name` says in the message what it is.
     """
 
-    __slots__ = ("data", "id", "name")
+    __slots__ = ("data", "id", "name", "parts")
 
-    def __init__(self, obj: object, *, name: str | None = None) -> None:
+    def __init__(
+        self, obj: object, *, name: str | None = None, parts: Mapping[int, bytes] | None = None
+    ) -> None:
         self.name = name or _name(obj)
+        self.parts = dict(parts or {})
         try:
             self.data: bytes = cloudpickle.dumps(obj, protocol=5)
         except Exception as exc:

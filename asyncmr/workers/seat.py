@@ -45,6 +45,7 @@ class Seat:
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
         self.programs: set[int] = set()  # a hint: the worker asks for a program that it has dropped
+        self.prepared: set[int] = set()  # the same for programs that were prepared there, and for their parts
         self.session: Occupant | None = None
         self.about: object = None
         self.dead = False

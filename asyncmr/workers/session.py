@@ -121,6 +121,32 @@ class Session:
         else:
             self._lender.release(seat)
 
+    async def prepare(self) -> None:
+        """Has the worker prepare the program, unless it has before; comes before `open`, and takes no time of the
+        session's.
+
+        Raises:
+            RemoteError: the program raised; the session is over, the worker is well.
+            SlotDied: the worker died; the session is over.
+        """
+        seat, program = self._held(), self._program
+        if program.id in seat.prepared:
+            return
+        data = None if program.id in seat.programs else (program.data, levels())
+        parts = {id: part for id, part in program.parts.items() if id not in seat.prepared}
+        try:
+            while (answer := await self._call("prepare", program.id, data, parts, timed=False))[
+                0
+            ] == "missing":
+                data, parts = (program.data, levels()), program.parts
+        except SlotDied as error:
+            raise SlotDied(error.exitcode, f"{error.cause}, in its setup") from None
+        if answer[0] == "failed":
+            seat.programs.discard(program.id)
+            self._reply(answer)
+        seat.programs.add(program.id)
+        seat.prepared |= {program.id, *program.parts}
+
     async def open(self, buffers: Sequence[Buffer] = (), last: bool = True) -> Reply:
         """Starts the generator on the first round of input.
 
@@ -141,7 +167,12 @@ class Session:
             if answer[0] != "missing":
                 break
             data = (program.data, levels())
-        if answer[0] == "failed":
+            if program.parts:  # what was prepared went with it
+                seat.programs.discard(program.id)
+                seat.prepared.discard(program.id)
+                await self.prepare()
+                data = None
+        if answer[0] == "failed" and not program.parts:
             seat.programs.discard(program.id)  # it may not have got as far as unpickling it
         else:
             seat.programs.add(program.id)
@@ -160,7 +191,7 @@ class Session:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(exc)
 
-    async def _call(self, operation: str, *arguments: Any) -> Answer:
+    async def _call(self, operation: str, *arguments: Any, timed: bool = True) -> Answer:
         seat = self._held()
         if self._waiter is not None:
             raise ClosedError("a session takes one call at a time")
@@ -173,7 +204,7 @@ class Session:
             self._waiter = waiter = seat.slot.call(operation, *arguments)
             if waiter.done():
                 await asyncio.sleep(0)  # inline: let the loop turn between two calls
-            elif self._timeout is not None:
+            elif timed and self._timeout is not None:
                 left = max(0.0, self._timeout - self._used)
                 timer = asyncio.get_running_loop().call_later(left, self._expire)
             answer: Answer = await waiter
@@ -190,7 +221,7 @@ class Session:
         finally:
             now = monotonic()
             self._account.end(begun, now)
-            self._used += now - begun
+            self._used += now - begun if timed else 0.0
             if timer is not None:
                 timer.cancel()
         self._waiter = None

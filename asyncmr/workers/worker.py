@@ -1,7 +1,8 @@
 """Worker: the far end of a slot. It keeps the programs, maps the segments, and runs one session at a time.
 
 An answer is `(state, head, data)`: "done", "hungry" and "more" come with a head of (metas, result, counts),
-"failed" with one of (type name, message, traceback, facts), and "missing" asks for the program's bytes.
+"failed" with one of (type name, message, traceback, facts), "missing" asks for the program's bytes, and "prepared"
+and "closed" say no more.
 `data` are the items' bytes. The head is marshalled: that refuses whatever is not a builtin, here where it
 is an error of the program, and the host never unpickles what a program made.
 """
@@ -15,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 from asyncmr.excerpt import failure_of
 from asyncmr.workers.attach import Attachments, SegmentRef
@@ -36,9 +38,25 @@ class Worker:
     def __init__(self, *, own_process: bool) -> None:
         self._own_process = own_process
         self._programs: OrderedDict[int, Any] = OrderedDict()
+        self._shared: WeakValueDictionary[int, Any] = WeakValueDictionary()  # what programs have in common
         self._attachments = Attachments()
         self._run: Run | None = None
         self._littered = False
+
+    def prepare(self, program: int, data: tuple[bytes, Levels] | None, parts: dict[int, bytes]) -> Answer:
+        """Calls the program's `prepare` with what all programs of this worker share, a mapping that it may add to, and
+        the parts to make that of. What it adds stays while a program holds it. It returns False if a part is missing.
+        """
+        if data is None and program not in self._programs:
+            return "missing", b"", []
+        try:
+            if not self._load(program, data).prepare(self._shared, parts):
+                return "missing", b"", []
+        except BaseException as exc:
+            return self._failed(exc)
+        if self._own_process:
+            gc.freeze()  # a dictionary of a million entries, say, that no collection need look at
+        return "prepared", b"", []
 
     def open(
         self,

@@ -26,7 +26,7 @@ async def samples_of(source):
     async with Disk() as disk:
         await source.prepare(disk)
         async with aclosing(source.samples(buffers)) as samples:
-            async for split, every, stretches in samples:
+            async for split, every, stretches, _worth in samples:
                 assert every == 1
                 assert stretches == tuple(piece.start for piece in split.pieces)
                 if split.buffer is None:
@@ -114,6 +114,22 @@ async def test_records_in_memory_are_taken_at_even_distances():
     source = asyncmr.records(range(64_000))
     got = [record for sample in await samples_of(source) for record in decode_pairs(sample.data)[1]]
     assert got == list(range(32, 64_000, 64))
+
+
+@pytest.mark.parametrize("size", [40, 5000, 90_000])
+async def test_what_the_samples_of_an_input_stand_for_adds_up_to_all_of_it(tmp_path, size):
+    lines = [b"%07d\n" % number for number in range(size)]
+    async with Disk() as disk:
+        for source, total in (
+            (TextFiles(written(tmp_path, [b"".join(lines)])), 8 * size),
+            (asyncmr.records(range(size)), size),
+        ):
+            await source.prepare(disk)
+            stands_for = 0.0
+            async for sample in source.samples(Memories()):
+                records = len(decode_pairs(sample.split.data)[0]) if sample.split.data else 0
+                stands_for += sample.worth * (len(sample.stretches) or records)
+            assert stands_for == pytest.approx(total)
 
 
 async def test_only_what_can_be_read_twice_says_that_it_can_be_sampled():

@@ -31,7 +31,7 @@ def sampled(mapper, every=1, stretches=()):
         reduction=PassingReduction(),
         layout=RangeLayout(4, 1, KeyHasher()),
     )
-    [(_, data)], facts = driven(step.sample((every, stretches), Rounds([LINES])))
+    [(_, data)], facts = driven(step.sample((every, stretches, 1.0), Rounds([LINES])))
     return *decode_pairs(data), facts
 
 

@@ -151,6 +151,6 @@ class Case:
         pairs = self.pairs
         for number, step in enumerate(self.plain.steps):
             if number:
-                pairs = [pair for key, value in pairs for pair in step.mapper(key, value)]
+                pairs = [pair for key, value in pairs for pair in step.mappers[0](key, value)]
             pairs = reduced(step, pairs)
         return pairs

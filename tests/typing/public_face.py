@@ -286,3 +286,22 @@ async def everything_in(engine: Engine, feed: AsyncIterator[dict[str, int]], row
         assert_type((error.path, error.offset), tuple[str, int])
     except asyncmr.FormatError as error:
         assert_type(error.key, str)
+
+
+def of_user(_key: None, line: str) -> Iterator[tuple[int, str]]:
+    yield 1, line
+
+
+def of_order(_key: None, order: dict[str, int]) -> Iterator[tuple[int, float]]:
+    yield order["user"], order["sum"]
+
+
+def joined(user: int, values: Iterator[str | float]) -> Iterator[tuple[int, tuple[str | float, ...]]]:
+    yield user, (*values, asyncmr.context()[user])
+
+
+async def several_inputs(engine: Engine) -> None:
+    job = Job(mapper={"users": of_user, "orders": of_order}, reducer=joined, setup=dict[int, str])
+    assert_type(job, Job[int, tuple[str | float, ...]])
+    await engine.run(job, {"users": "users/*.csv", "orders": asyncmr.records([{"user": 1}])}, "out")
+    await engine.collect(job, {"users": ["a", "b"], "orders": asyncmr.records([])})

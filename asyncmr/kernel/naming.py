@@ -1,0 +1,235 @@
+"""Named inputs: a step whose records come from several sources, each with a decoder and a mapper of its own.
+
+A split is of one source. Where all of them are small, one split holds what there is of each, section by section, and
+its sections are mapped one after the other into the same table, as if they were one.
+
+Every position in a split of several sections is of one of them alone: those of text are byte offsets as ever, and those
+of section `n` with another decoder begin at `(n + 1) * 2**48`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeVar
+
+from asyncmr.errors import UsageError
+from asyncmr.functions import Mapper
+from asyncmr.kernel.batching import mapper_for
+from asyncmr.kernel.failures import UserFailure
+from asyncmr.kernel.layout import Feed
+from asyncmr.kernel.mapping import Work
+from asyncmr.kernel.outlets import ChunkOutlet, Item, Outlet, RunOutlet
+from asyncmr.kernel.program import StepProgram, Task, add_blocks
+from asyncmr.protocols import Decoder, RecordBatch, Section
+
+T = TypeVar("T")
+
+_PLACES = 1 << 48
+_NUMBER = 2  # bytes for the number of a section
+
+
+@dataclass(frozen=True, slots=True)
+class NamedDecoders:
+    """The decoders of named sources, in the order of the job's mappers."""
+
+    names: tuple[str, ...]
+    decoders: tuple[Decoder, ...]
+
+
+def runnable_mapper(mapper: Any, decoder: Any, room: int | None = None) -> Any:
+    """The mapper, or each of those with names, as `mapper_for` has it."""
+    if not isinstance(mapper, Mapping):
+        return mapper_for(mapper, decoder, room)
+    decoders = dict(zip(decoder.names, decoder.decoders, strict=True))
+    found = {}
+    for name, one in mapper.items():
+        try:
+            found[name] = mapper_for(one, decoders[name], room)
+        except UsageError as error:
+            raise UsageError(f"the input {name!r}: {error}") from None
+    return found
+
+
+def first_position(number: int, start: int, decoder: Decoder) -> int:
+    """The position at which section `number` of several begins, whose bytes begin at `start`."""
+    return start if _is_text(decoder) else (number + 1) * _PLACES
+
+
+def _is_text(decoder: Decoder) -> bool:
+    """Whether its positions are byte offsets: it says so, or is a `TextDecoder`.
+
+    To ask `isinstance` of a protocol takes as long as a tenth of a small job.
+    """
+    return getattr(decoder, "byte_positions", False) or hasattr(decoder, "blocks")
+
+
+class NamedProgram(StepProgram):
+    """A step with a mapper for each of some sources. The tasks that map are those of `named`."""
+
+    def __init__(self, *, mapper: Mapping[str, Mapper], decoder: NamedDecoders, **others: Any) -> None:
+        self._names = decoder.names
+        self._inputs = [
+            StepProgram(mapper=mapper[name], decoder=one, **others)
+            for name, one in zip(decoder.names, decoder.decoders, strict=True)
+        ]
+        super().__init__(mapper=mapper[decoder.names[0]], decoder=decoder.decoders[0], **others)
+        self._sections: tuple[Section, ...] = ()
+
+    def named(self, argument: tuple[tuple[Section, ...], str, Any], feed: Feed) -> Task:
+        """Another method on a split of these sections. `argument`: they, its name, and its argument."""
+        sections, method, own = argument
+        if len(sections) > 1:
+            several = copy(self)
+            several._sections = sections
+            return getattr(several, method)(own, feed)  # type: ignore[no-any-return]
+        (section,) = sections
+        one = copy(self._inputs[section.source])
+        one._guarding = self._guarding
+        return _telling(self._names[section.source], getattr(one, method)(own, feed))
+
+    def _whole(self, data: memoryview) -> Work:
+        works = [self._work(data, number) for number in range(len(self._sections))]
+        return _Several(works)
+
+    def _mapped(self, data: memoryview, start: int, stop: int) -> Work:
+        return _Several([self._work(data, self._section_of(start), start, stop)])
+
+    def _taken_up(self, blocks: list[memoryview], outlet: RunOutlet | ChunkOutlet) -> Iterator[Item]:
+        for number, some in groupby(blocks, key=_number_of):
+            kind = self._inputs[self._sections[number].source]._mapping
+            yield from add_blocks(kind, [block[_NUMBER:] for block in some], outlet)
+
+    def _section_of(self, position: int) -> int:
+        if position >= _PLACES:
+            return position // _PLACES - 1
+        return next(n for n, section in enumerate(self._sections) if section.start <= position < section.stop)
+
+    def _work(self, data: memoryview, number: int, start: int | None = None, stop: int = 0) -> _Part:
+        """The mapper of a section at work, between two positions; `stop` may also be one of another section."""
+        source, first, last = self._sections[number]
+        one = copy(self._inputs[source])
+        one._guarding = self._guarding
+        decoder = one._decoder
+        end = last
+        if not _is_text(decoder):
+            base = first_position(number, first, decoder)
+            one._decoder = _Shifted(decoder, base, first, last)
+            end = one._decoder.end(data)
+            first = base
+        begin = first if start is None else start
+        if not begin < stop < end:
+            stop = end
+        return _Part(number, self._names[source], one._mapped(data, begin, stop), begin, stop)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shifted:
+    """A decoder of `data[first:last]`, at whose beginning the position is `base`."""
+
+    decoder: Decoder
+    base: int
+    first: int
+    last: int
+
+    def decode(self, data: memoryview, start: int, stop: int, size: int) -> Iterator[RecordBatch]:
+        base = self.base
+        try:
+            for piece in self.decoder.decode(data[self.first : self.last], start - base, stop - base, size):
+                yield piece._replace(start=piece.start + base, stop=piece.stop + base)
+        except UserFailure as failure:  # of a record that is not what its format says
+            failure.facts["position"] += base
+            raise
+
+    def end(self, data: memoryview) -> int:
+        return self.base + self.decoder.end(data[self.first : self.last])
+
+    def advance(self, data: memoryview, start: int, records: int) -> int:
+        return self.base + self.decoder.advance(data[self.first : self.last], start - self.base, records)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A mapper on what lies between two positions of a section."""
+
+    number: int
+    name: str
+    work: Work
+    start: int
+    stop: int
+
+    @property
+    def tag(self) -> bytes:
+        """What the blocks of this section begin with."""
+        return self.number.to_bytes(_NUMBER)
+
+
+def _number_of(block: memoryview) -> int:
+    return int.from_bytes(block[:_NUMBER])
+
+
+class _Several:
+    """The mappers of several sections at work, one after the other; stands in for one `Mapping` or `Batching`.
+
+    Its blocks begin with the number of their section, so that what one mapper makes is batched without that of another.
+    """
+
+    def __init__(self, parts: list[_Part]) -> None:
+        self._parts = parts
+        self._resting = parts[0]
+        self.left: list[int] = []
+
+    @property
+    def records(self) -> int:
+        return sum(part.work.records for part in self._parts)
+
+    @property
+    def pairs(self) -> int:
+        return sum(part.work.pairs for part in self._parts)
+
+    @property
+    def patient(self) -> bool:
+        return self._resting.work.patient
+
+    @patient.setter
+    def patient(self, patient: bool) -> None:
+        for part in self._parts:
+            part.work.patient = patient
+
+    def into(self, outlet: Outlet) -> Iterator[Item]:
+        for at, part in enumerate(self._parts):
+            yield from _telling(part.name, part.work.into(outlet))
+            if part.work.left:
+                rest = self._parts[at + 1 :]
+                # What is left of a section ends where the next one begins; what that means `_work` knows.
+                last = rest[-1].stop if rest else part.stop
+                self.left = [*part.work.left[:-1], *(later.start for later in rest), last]
+                self._resting = part
+                return
+
+    def encoded(self) -> Iterator[bytes]:
+        for part in self._parts:
+            for block in _telling(part.name, part.work.encoded()):
+                yield part.tag + block
+
+    def encoded_rest(self) -> bytes:
+        return self._resting.tag + self._resting.work.encoded_rest()
+
+
+def _telling(name: str, steps: Iterator[T]) -> Generator[T, None, Any]:
+    """The same; a mapper that fails is told with the name of its input."""
+    try:
+        return (yield from steps)
+    except UserFailure as failure:
+        if failure.facts["role"] in ("mapper", "decoder"):
+            failure.facts["input"] = name
+        raise
+
+
+def program_of(mapper: Mapper | Mapping[str, Mapper], decoder: Any, **others: Any) -> StepProgram:
+    """The program of a step with one mapper, or with some that have names."""
+    if isinstance(mapper, Mapping):
+        return NamedProgram(mapper=mapper, decoder=decoder, **others)
+    return StepProgram(mapper=mapper, decoder=decoder, **others)
