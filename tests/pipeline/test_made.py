@@ -1,31 +1,36 @@
-"""What is said of stored runs is what the worker said of them, however it is kept."""
+"""What an attempt writes to its parts: all that its worker sent, in bits that do not hold the loop."""
 
-from array import array
+from __future__ import annotations
+
+from mmap import mmap
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asyncmr.connectors.memory import Collected
+from asyncmr.pipeline import made
 from asyncmr.pipeline.made import Made
-from asyncmr.storage.block import Block
 
-SHARES = st.lists(st.integers(0, 20), max_size=20).map(sorted)
-
-
-def stored(shares):
-    made = Made(None, None, 1)  # type: ignore[arg-type]
-    block = Block(b"x" * len(shares), array("I", range(1, len(shares) + 1)) if shares else None)
-    made.runs.append((0, block, array("I", shares)))
-    (pieces,) = made.stored(7)
-    return pieces
+MOST = 10  # bytes at a time
 
 
-@given(SHARES)
-def test_each_piece_keeps_its_share(shares):
-    pieces = stored(shares)
-    assert list(pieces.shares) == shares
-    assert list(pieces.numbers) == list(range(len(shares)))
+def mapped(data: bytes) -> mmap:
+    piece = mmap(-1, len(data))
+    piece.write(data)
+    return piece
 
 
-@given(st.integers(0, 1000), st.integers(1, 1000))
-def test_a_run_with_something_for_each_share_takes_no_room_for_that(first, number):
-    assert stored(list(range(first, first + number))).shares == range(first, first + number)
+PIECES = st.lists(st.one_of(st.binary(max_size=30), st.binary(min_size=1, max_size=30).map(mapped)))
+
+
+@given(PIECES)
+async def test_a_part_gets_every_byte_in_order_and_few_at_a_time(pieces):
+    sink = Collected()
+    attempt = Made(None, sink, 1)  # type: ignore[arg-type]  # it stores nothing
+    with patch.object(made, "READ_BYTES", MOST):
+        await attempt.take([(("out", 0), piece) for piece in pieces])
+    written = attempt.parts[0].chunks if pieces else []  # type: ignore[attr-defined]
+    assert b"".join(written) == b"".join(pieces)
+    whole = [piece for piece in pieces if isinstance(piece, bytes)]
+    assert all(len(some) <= MOST or some in whole for some in written)
