@@ -1,6 +1,7 @@
 """MapReduce that you can await.
 
-Describe a job with `Job`; run it with `collect`, `run` or `stream`, or on an `Engine` that many jobs share.
+Describe a job with `Job`; run it with `collect`, `run`, `stream` or `start`, or on an `Engine` that many
+jobs share.
 
 The house, from the top down: `cli`; `testing` (for test suites of jobs); `shortcuts` and `api` (the public verbs);
 `engines` (where a job runs); `pipeline` (the way of the data: start at `pipeline/flow.py`); `connectors` (sources and
