@@ -26,7 +26,16 @@ from asyncmr.cli.messages import in_options, log_messages
 from asyncmr.cli.standard_streams import open_if_closed, standard_output
 from asyncmr.cli.termination import Terminated, until_terminated
 from asyncmr.connectors.sources import AnySource, OneSource, documents, json_lines, pairs, source_of
-from asyncmr.errors import AsyncMRError, OutputError, StorageError, UsageError, UserCodeError, WorkerError
+from asyncmr.errors import (
+    AsyncMRError,
+    OutputError,
+    RemoteTraceback,
+    StorageError,
+    UsageError,
+    UserCodeError,
+    WorkerError,
+)
+from asyncmr.excerpt import traceback_of
 from asyncmr.kernel.formats import format_of
 
 if TYPE_CHECKING:
@@ -64,7 +73,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except UserCodeError as error:
         _complain(str(error))
         if error.__cause__ is not None:
-            click.echo(f"\n{user_frames(str(error.__cause__)).strip()}", err=True)
+            cause = error.__cause__
+            trace = str(cause) if isinstance(cause, RemoteTraceback) else traceback_of(cause)
+            click.echo(f"\n{user_frames(trace).strip()}", err=True)
         return 1
     except AsyncMRError as error:
         _complain(in_options(str(error)))

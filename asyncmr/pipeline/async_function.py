@@ -140,7 +140,7 @@ class AsyncFunction:
         return pairs
 
     def _tell_of(self, call: Call, error: BaseException) -> None:
-        if not isinstance(error, asyncio.CancelledError):
+        if not call.closed and not isinstance(error, asyncio.CancelledError):
             _log.warning(
                 "%s %s raised %s when its call for %s was cancelled",
                 self._role,

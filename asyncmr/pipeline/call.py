@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ class Call:
     """One record, and what became of it: `pairs` and `counts`, or the `error` of the last attempt.
 
     `repeats`: how many attempts there were after the first. `timed_out`: it took too long. `fatal`: it cannot be left
-    out. `is_final`: it fails the job. `size`: what its pairs take in memory.
+    out. `is_final`: it fails the job. `closed`: it was ended by force. `size`: what its pairs take in memory.
     """
 
     record: Record
@@ -46,4 +47,6 @@ class Call:
     fatal: bool = False
     is_final: bool = False
     ended: bool = False
+    closed: bool = False
+    context: Context = field(default_factory=copy_context)
     size: int = 0

@@ -5,8 +5,8 @@ others'. What has begun and was not taken yet is bounded, in calls and in bytes:
 waits to be made again keeps its place, so that a server in trouble is not asked by others in its stead. The first call
 that fails for good ends all.
 
-Leaving `async with` cancels what still runs, and waits for it for a moment: nobody can end a task that swallows its
-cancellation.
+Leaving `async with` cancels what still runs, and waits for it for a moment. What swallows its cancellation is closed:
+left alone it would keep `asyncio.run` from ever ending.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from anyio import CancelScope
 
@@ -81,7 +82,8 @@ class Calls:
         self._waiting += 1
         self._held += _held(call)
         self._line.append(call)
-        task = asyncio.create_task(self._run(call), name=f"{self._role} {self.name}, call {call.number}")
+        name = f"{self._role} {self.name}, call {call.number}"
+        task = asyncio.create_task(self._run(call), name=name, context=call.context)
         self._tasks[task] = call
         task.add_done_callback(self._tasks.pop)
 
@@ -149,17 +151,35 @@ class Calls:
             return
         with CancelScope(shield=True):
             await asyncio.wait(tasks, timeout=END_SECONDS)
-        if self._tasks:
-            first = next(iter(self._tasks.values()))
-            _log.warning(
-                "%s %s: %d of its calls went on for %g s after they were cancelled, the first of them for %s; they are "
-                "left to themselves. Does it swallow asyncio.CancelledError, in a bare `except:` say?",
-                self._role,
-                self.name,
-                len(self._tasks),
-                END_SECONDS,
-                excerpt(first.record.shown),
-            )
+            if self._tasks:
+                await self._close()
+
+    async def _close(self) -> None:
+        """Ends what swallows its cancellation as Python ends a generator: to go on then is an error."""
+        stubborn = dict(self._tasks)
+        for task, call in stubborn.items():
+            call.closed = True
+            coroutine = cast("Coroutine[Any, Any, None]", task.get_coro())
+            with suppress(
+                RuntimeError, asyncio.CancelledError
+            ):  # it goes on all the same, or gives up otherwise
+                call.context.run(coroutine.close)
+            task.cancel()  # wakes it up to notice
+        await asyncio.wait(stubborn, timeout=END_SECONDS / 5)
+        for task in stubborn:
+            if task.done() and not task.cancelled():
+                task.exception()  # that it was closed
+        first = next(iter(stubborn.values()))
+        _log.warning(
+            "%s %s: %d of its calls went on for %g s after they were cancelled, the first of them for %s, and %s. "
+            "Does it swallow asyncio.CancelledError, in a bare `except:` say?",
+            self._role,
+            self.name,
+            len(stubborn),
+            END_SECONDS,
+            excerpt(first.record.shown),
+            f"{len(self._tasks)} still go on" if self._tasks else "were closed",
+        )
 
 
 def _held(call: Call) -> int:

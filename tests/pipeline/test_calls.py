@@ -230,24 +230,12 @@ def test_a_timeout_of_the_function_itself_is_an_exception_like_others():
 
 
 def test_a_call_that_swallows_the_end_of_its_time_ends_all():
-    gate = []
-
     async def function(_key, value):
-        gate.append(asyncio.Event())
-        while not gate[0].is_set():
-            try:
-                await gate[0].wait()
-            except asyncio.CancelledError:
-                if len(gate) > 1:
-                    raise
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
 
-    async def main():
-        ended = await all_of(calls_of(function, task_timeout=10, skips=True), [7])
-        gate[0].set()
-        await asyncio.sleep(1)
-        return ended
-
-    (ended,), seconds = simulated(main)
+    (ended,), seconds = simulated(lambda: all_of(calls_of(function, task_timeout=10, skips=True), [7]))
     assert ended.timed_out
     assert ended.fatal
     assert ended.is_final
@@ -307,27 +295,23 @@ def test_leaving_cancels_what_runs_and_lets_it_clean_up():
     assert seconds < 0.5
 
 
-def test_what_swallows_its_cancellation_is_waited_for_a_moment_and_named(caplog):
-    gate = asyncio.Event()
-
+def test_what_swallows_its_cancellation_is_waited_for_a_moment_then_closed_and_named(caplog):
     async def stubborn(_key, value):
-        while not gate.is_set():
+        while True:
             with suppress(asyncio.CancelledError):
-                await gate.wait()
-        return []
+                await asyncio.Event().wait()
 
     async def main():
-        await begun(calls_of(stubborn), ["the record"])
-        left = asyncio.get_running_loop().time()
-        gate.set()
-        await asyncio.sleep(1)
-        return left
+        await begun(calls_of(stubborn), ["the record", "another"])
+        return asyncio.all_tasks() - {asyncio.current_task()}
 
     with caplog.at_level(logging.WARNING, "asyncmr"):
-        left, _ = simulated(main)
-    assert 0.5 <= left < 0.6
-    assert "stubborn: 1 of its calls went on" in caplog.text
-    assert "'the record'" in caplog.text
+        left, seconds = simulated(main)
+    assert not left
+    assert 0.5 <= seconds < 0.7
+    (told,) = caplog.messages
+    assert "stubborn: 2 of its calls went on" in told
+    assert "'the record', and were closed" in told
 
 
 def test_an_error_while_it_is_cancelled_is_told(caplog):
