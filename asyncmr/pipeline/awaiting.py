@@ -92,8 +92,11 @@ class Collector(Actor[Portion, Part]):
                 "skipped": sum(skipped.values()),
             }
             await self._context.commit(self._stage, item.number, done, beside=None, basis=item.basis, **facts)
+        elif self._unit == "B":
+            self._advance(item.size)
+        if self._unit == "partitions":
+            self._advance(1)
         item.release()
-        self._advance(item.size if self._unit == "B" else 1)
         await self.emit(Part(item.number, done.outcome.parts[item.number]), HANDLE)
 
     async def _collected(self, portion: Portion) -> Done[Made]:
@@ -112,9 +115,11 @@ class Collector(Actor[Portion, Part]):
         writer = PairWriter(made, portion.number, self._context.sink.encoder)
         left_out = self._context.skipping.left_out()
         counts: list[Counts] = []
-        again = 0
+        again = taken = 0
         try:
             while (call := await self._calls.take()) is not None:
+                taken += 1
+                self._advance(portion.reached(taken) - portion.reached(taken - 1))
                 again += call.repeats
                 if call.record.faults:
                     raise call.record.faults[0]
@@ -195,7 +200,7 @@ class AwaitingFlow:
 
     def under_way(self) -> Iterator[tuple[str, bool, int]]:
         """Of each call that runs, what `StepFlow` tells of tasks."""
-        return ((self._stage, True, 0) for _ in range(self._calls.running))
+        return ((self._stage, True, call.repeats) for call in self._calls.under_way())
 
     def crew(self) -> CrewStats | None:
         """The actors and channels of the leg now, if it has any."""

@@ -66,10 +66,9 @@ class Calls:
         self.name = self._function.name
         self.most = concurrency * _BEHIND
 
-    @property
-    def running(self) -> int:
-        """How many calls have begun and not ended."""
-        return self._running
+    def under_way(self) -> list[Call]:
+        """The calls that have begun and not ended."""
+        return list(self._tasks.values())
 
     async def begin(self, record: Record) -> None:
         """Calls the function; waits until there is room for one more call. After a failure it waits for ever."""

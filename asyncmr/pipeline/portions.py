@@ -44,6 +44,9 @@ class Portion(Protocol):
     def records(self) -> AsyncGenerator[Record, None]:
         """What the function is to be called with, in order."""
 
+    def reached(self, calls: int) -> int:
+        """How much of `size` was for the first so many calls, as far as that can be told."""
+
     def figures(self) -> dict[str, int]:
         """What the report counts of what came in, once all of it was read."""
 
@@ -65,6 +68,9 @@ class SplitPortion:
     async def records(self) -> AsyncGenerator[Record, None]:
         for record in self.held:
             yield record
+
+    def reached(self, calls: int) -> int:
+        return self.size * calls // len(self.held)
 
     def figures(self) -> dict[str, int]:
         return {"records_in": len(self.held)}

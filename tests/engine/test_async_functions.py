@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
@@ -261,3 +262,25 @@ async def test_progress_tells_of_bytes_and_of_partitions(tmp_path):
     stages = {stage.name: (stage.done, stage.total, stage.unit) for stage in seen[-1].stages}
     assert stages["map"] == (120, 120, "B")
     assert stages["reduce"] == (3, 3, "partitions")
+
+
+async def test_progress_goes_on_with_every_call(tmp_path):
+    """A portion may take minutes, and one call of it seconds."""
+    (tmp_path / "in").write_text("a\n" * 100)
+    gate, begun, seen = asyncio.Event(), count(1), []
+
+    async def waits(_key, _line):
+        if next(begun) == 50:
+            await gate.wait()
+        return []
+
+    def look(progress):
+        for stage in progress.stages:
+            seen.append((stage.done, stage.total, stage.running))
+            if stage.done == 98:  # all of those before the one that waits
+                gate.set()
+
+    async with Engine(workers=1, executor="inline") as engine:
+        await engine.collect(Job(mapper=waits, concurrency=1), TextFiles(tmp_path / "in"), progress=look)
+    assert (98, 200, 1) in seen
+    assert seen[-1] == (200, 200, 0)
