@@ -41,7 +41,8 @@ class Engine:
     compressed if `spill_compression` says "lz4" or "zstd" (to be installed as
     `asyncmr[lz4]` or `asyncmr[zstd]`): that pays where this disk is slow or small.
     `retries`: how often a task is tried again whose worker died. `task_timeout`: seconds after which a task's
-    worker is killed and the task tried again; None for no limit.
+    worker is killed and the task tried again; None for no limit. Of an async function each call has so many seconds,
+    and each call that raises or takes longer is made again so often.
     `backup_tasks`: a task that takes much longer than others of its size gets a rival on a worker that has nothing else
     to do, and whichever is done first counts. That helps where a processor is slow or taken by others, costs what the
     loser did, and runs user functions twice at the same time; the result is the same.
