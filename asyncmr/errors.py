@@ -181,7 +181,7 @@ class UserCodeError(AsyncMRError):
     record did not come from a text file. `record`: the 0-based index of the record in its split, or None.
     `last_line`, `last_record`: where a batch function raised, those of the last record of the batch, else None.
     `excerpt`: the beginning of the record's or key's `repr`. `exception`: the exception's type name.
-    The worker's own traceback is the text of `__cause__`.
+    The worker's own traceback is the text of `__cause__`; of an async function, that is the exception itself.
     """
 
     def __init__(
