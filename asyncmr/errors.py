@@ -242,7 +242,13 @@ class ReducerError(UserCodeError):
 
 
 class SetupError(UserCodeError):
-    """A job's setup raised. It is not tried again, and `on_error="skip"` has nothing to leave out."""
+    """A job's setup raised.
+
+        job = Job(mapper=stems, fold=operator.add, setup=lambda: load("model.bin"))  # which is not there
+        await asyncmr.run(job, "books/", "out")
+
+    It is not tried again, and `on_error="skip"` has nothing to leave out.
+    """
 
 
 class OperatorError(UserCodeError, AssertionError):

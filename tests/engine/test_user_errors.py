@@ -12,6 +12,7 @@ import asyncmr
 from asyncmr import (
     CombinerError,
     Engine,
+    InputError,
     Job,
     KeyTypeError,
     MapperError,
@@ -175,18 +176,21 @@ async def test_a_closure_that_cannot_be_sent_is_refused_before_anything_runs():
 
 async def test_a_record_that_cannot_be_sent_is_refused():
     async with Engine(workers=1) as engine:
-        with pytest.raises(UsageError, match=r"lock.*cannot be pickled"):
-            await engine.collect(Job(mapper=pairs), asyncmr.records([threading.Lock()]))
+        with pytest.raises(InputError, match=r"record 1 of the input.*lock.*cannot be pickled"):
+            await engine.collect(Job(mapper=pairs), asyncmr.records(["fine", threading.Lock()]))
 
 
-async def test_an_iterable_that_raises_does_so_in_the_callers_face():
+async def test_an_iterable_that_raises_is_the_cause_of_an_input_error():
     def records():
         yield from range(5000)
         raise LookupError("the records ran out")
 
     async with Engine(workers=2) as engine:
-        with pytest.raises(LookupError, match="the records ran out"):
+        with pytest.raises(
+            InputError, match=r"LookupError after 5,000 of them: the records ran out"
+        ) as raised:
             await engine.collect(Job(mapper=pairs, fold=operator.add), asyncmr.records(records()))
+    assert isinstance(raised.value.__cause__, LookupError)
 
 
 async def test_a_job_that_fails_leaves_the_others_alone():
