@@ -33,6 +33,13 @@ def is_async(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
+def is_async_setup(setup: object) -> bool:
+    """Whether what it makes must be awaited or entered, so that it can only run on an event loop."""
+    if isinstance(setup, type):
+        return hasattr(setup, "__aenter__")
+    return is_async(setup) or inspect.isasyncgenfunction(inspect.unwrap(setup) if callable(setup) else None)
+
+
 class Values(Generic[V]):
     """The values of a key, in input order, as a reducer that is an `async def` gets them.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, Unpack, overload
 
-from asyncmr.asynchronous import DEFAULT_CONCURRENCY, is_async, refuse_async
+from asyncmr.asynchronous import DEFAULT_CONCURRENCY, is_async, is_async_setup, refuse_async
 from asyncmr.errors import UsageError
 from asyncmr.functions import Combiner, Fold, Mapper, Partitioner, Reducer, Setup
 from asyncmr.protocols import Aggregator
@@ -104,7 +104,8 @@ class Job(Generic[K_co, V_co]):
     `setup()` runs once in each worker, before the job's first task there, and what it returns is what
     `asyncmr.context()` gives the job's functions: a model, a client, a dictionary. It takes no time of
     `task_timeout`. Jobs of an engine with the same setup share the value; nothing closes it. For async functions it
-    runs on their event loop, once for each run of the job.
+    runs on their event loop, once for each run of the job, and may be an `async def` or return an async context
+    manager, such as a client, which is entered then and left when the job is done.
 
     A mapper or reducer may be an `async def` that returns an iterable of pairs, or an async generator, for work that
     waits for a network. It runs on the event loop of the caller, many calls at a time; its pairs keep the order of the
@@ -230,8 +231,7 @@ class Job(Generic[K_co, V_co]):
         if self.concurrency is not None:
             if self.concurrency < 1:
                 raise UsageError(f"concurrency={self.concurrency} lets no call run; give at least 1")
-            mappers = self.mapper.values() if isinstance(self.mapper, Mapping) else (self.mapper,)
-            if not any(map(is_async, (*mappers, self.reducer))):
+            if not self._is_async():
                 raise UsageError(
                     f"concurrency={self.concurrency} is said of async functions, and this Job has none; plain ones "
                     "run on as many workers as the Engine has"
@@ -251,6 +251,10 @@ class Job(Generic[K_co, V_co]):
             )
         object.__setattr__(self, "mapper", dict(mappers))  # what the caller does with his changes no job
 
+    def _is_async(self) -> bool:
+        mappers = self.mapper.values() if isinstance(self.mapper, Mapping) else (self.mapper,)
+        return any(map(is_async, (*mappers, self.reducer)))
+
     def _check_setup(self) -> None:
         setup = self.setup
         if setup is None:
@@ -259,10 +263,16 @@ class Job(Generic[K_co, V_co]):
             raise UsageError(
                 f"setup={setup!r} cannot be called; pass a function without arguments that returns the value"
             )
-        if is_async(setup) or inspect.isgeneratorfunction(setup):
+        if inspect.isgeneratorfunction(setup) or inspect.isasyncgenfunction(setup):
             raise UsageError(
-                f"setup={setup!r} is asynchronous, or a generator; a setup is a plain function that returns the value "
-                "(workers have no event loop, and may be stopped at any time, so nothing could come behind a yield)"
+                f"setup={setup!r} is a generator; a setup is a plain function that returns the value (workers may be "
+                "stopped at any time, so nothing could come behind a yield), or, for async functions alone, a "
+                "coroutine function or one decorated with contextlib.asynccontextmanager"
+            )
+        if is_async_setup(setup) and not self._is_async():
+            raise UsageError(
+                f"setup={setup!r} is asynchronous, which serves async mappers and reducers, and this Job has none; for "
+                "functions that run in workers pass a plain function that returns the value"
             )
 
     def then(self, following: Job[K, V]) -> Job[K, V]:

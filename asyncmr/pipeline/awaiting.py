@@ -216,7 +216,7 @@ class AwaitingFlow:
             return
         aside = self._memory.try_reserve(self._aside)
         try:
-            with self._prepared():
+            async with self._prepared():
                 await self._run()
         finally:
             if aside:

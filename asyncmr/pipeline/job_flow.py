@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anyio import CancelScope
 
@@ -25,7 +25,6 @@ from asyncmr.job import Job, Step
 from asyncmr.kernel.formats import SlicedPairs
 from asyncmr.kernel.naming import runnable_mapper
 from asyncmr.kernel.passing import passed
-from asyncmr.pipeline.awaiting import AwaitingFlow
 from asyncmr.pipeline.fingerprint import fingerprint
 from asyncmr.pipeline.flow import StepFlow, Surroundings
 from asyncmr.pipeline.gauges import Gauges
@@ -42,6 +41,9 @@ from asyncmr.report import Report
 from asyncmr.storage.durable_log import DurableLog
 from asyncmr.storage.epochs import EpochLog
 from asyncmr.workers import Account
+
+if TYPE_CHECKING:
+    from asyncmr.pipeline.awaiting import AwaitingFlow
 
 
 class JobFlow:
@@ -161,6 +163,8 @@ class JobFlow:
                 following = left.pop(0)
             sink: Any = self._parts_for(left[0]) if left else self._sink
             if leg.awaits is not None:
+                from asyncmr.pipeline.awaiting import AwaitingFlow  # no other job needs it
+
                 self._leg = AwaitingFlow(self._surroundings, leg, source, sink, info)
             else:
                 if leg.step.total_order and not info.sampled and not small:
@@ -216,6 +220,8 @@ class JobFlow:
         for name, one, info in source.each():
             if is_async(mappers[name]):
                 before = Leg(replace(leg.step, mapper=mappers[name]), f"{leg.prefix}{name}.", awaits="mapper")
+                from asyncmr.pipeline.awaiting import AwaitingFlow
+
                 stored = self._parts_for(leg)
                 self._leg = AwaitingFlow(self._surroundings, before, one, stored, info)
                 await self._leg.run()

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import inspect
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
+from anyio import move_on_after
+
+from asyncmr.asynchronous import is_async_setup
 from asyncmr.contexts import Context, using
 from asyncmr.errors import SetupError
-from asyncmr.excerpt import type_name
+from asyncmr.excerpt import message_of, type_name
 from asyncmr.job import Job, Step
 from asyncmr.kernel.failures import name_of
 from asyncmr.kernel.groups import grouped
 from asyncmr.kernel.passing import passed
 from asyncmr.kernel.preparing import Preparation, Setup
+from asyncmr.pipeline.async_function import END_SECONDS
 from asyncmr.pipeline.legs import Leg
 from asyncmr.pipeline.programs import Programs
 from asyncmr.workers import Program
+
+_log = logging.getLogger("asyncmr")
 
 
 def preparation(
@@ -39,7 +49,7 @@ def preparation(
 
 def _shipped(programs: Programs, job: Job, leg: Leg) -> Program | None:
     step = leg.step
-    if step.setup is None or not _calls_users(step):
+    if step.setup is None or is_async_setup(step.setup) or not _calls_users(step):
         return None
     return programs.of(job, ("setup", leg.prefix), lambda: step.setup, name=f"the setup of job {job.title!r}")
 
@@ -56,26 +66,62 @@ def _calls_users(step: Step) -> bool:
     return any(function not in (None, passed, grouped) for function in functions)
 
 
-@contextmanager
-def prepared(job: Job, step: Step, stage: str) -> Iterator[None]:
+@asynccontextmanager
+async def prepared(job: Job, step: Step, stage: str) -> AsyncIterator[None]:
     """Inside, and in tasks that begin there, `asyncmr.context()` gives what the setup of a step makes here and now.
 
+    What is an async context manager is entered, and left at the end as if all had gone well: how the job ends is not
+    for it to decide.
+
     Raises:
-        SetupError: it raised.
+        SetupError: it raised, or what it made did when it was left.
     """
     if step.setup is None:
         with using(None):
             yield
         return
+    raised = partial(_raised, job, name_of(step.setup), stage)
+    value, manager = None, None
     try:
-        context = Context(step.setup())
+        value = step.setup()
+        if inspect.isawaitable(value):
+            value = await value
+        if hasattr(value, "__aenter__"):
+            manager, value = value, await value.__aenter__()
     except Exception as error:
-        kind = type_name(error)
-        raise SetupError(
-            f"job {job.title!r}, stage {stage!r}: the setup {name_of(step.setup)} raised {kind}\n  {kind}: {error}",
-            job=job.title,
-            stage=stage,
-            exception=kind,
-        ) from error
-    with using(context):
-        yield
+        raise raised("raised", error) from error
+    try:
+        with using(Context(value)):
+            yield
+    except BaseException:
+        if manager is not None:
+            await _leave(manager, name_of(step.setup))
+        raise
+    if manager is not None:
+        try:
+            await manager.__aexit__(None, None, None)
+        except Exception as error:
+            raise raised("made what raised, when it was left,", error) from error
+
+
+async def _leave(manager: Any, name: str) -> None:
+    """Leaves what a setup made although the job failed or was cancelled: for a moment, and whatever comes of it."""
+    try:
+        with move_on_after(END_SECONDS, shield=True) as limit:
+            await manager.__aexit__(None, None, None)
+    except Exception as error:
+        _log.warning("what the setup %s made raised when it was left", name, exc_info=error)
+    if limit.cancelled_caught:
+        _log.warning(
+            "what the setup %s made took longer than %g s to be left; it was given up", name, END_SECONDS
+        )
+
+
+def _raised(job: Job, name: str, stage: str, did: str, error: Exception) -> SetupError:
+    kind = type_name(error)
+    return SetupError(
+        f"job {job.title!r}, stage {stage!r}: the setup {name} {did} {kind}\n  {kind}: {message_of(error)}",
+        job=job.title,
+        stage=stage,
+        exception=kind,
+    )
