@@ -124,7 +124,7 @@ class Collector(Actor[Portion, Part]):
                 if call.record.faults:
                     raise call.record.faults[0]
                 if call.is_final:
-                    raise await self._errors.raised(call, portion.pieces) from call.error
+                    raise await self._errors.raised(call) from call.error
                 if call.error is not None:
                     self._errors.leave_out(call, left_out)
                     continue

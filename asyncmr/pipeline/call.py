@@ -8,18 +8,20 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from asyncmr.counters import Counts
-from asyncmr.protocols import Pair
+from asyncmr.protocols import Pair, Piece
 
 
 class Record(NamedTuple):
-    """What a function is called with. `position`: where it lies in its split; None for a key and its values.
-    `size`: what it takes in memory. `faults`: errors of ours that the function met when it asked for values."""
+    """What a function is called with. `position`: where it lies in its split; None for a key and its values. `pieces`:
+    of that split, since a call that fails is told before earlier portions are done. `size`: what it takes in memory.
+    `faults`: errors of ours that the function met when it asked for values."""
 
     key: Any
     value: Any
     position: int | None
     size: int
     faults: Sequence[Exception] = ()
+    pieces: tuple[Piece, ...] = ()
 
     @property
     def shown(self) -> Any:

@@ -9,7 +9,7 @@ from asyncmr.kernel.leftout import LeftOut
 from asyncmr.pipeline.blame import LineNumber, blamed, place_of
 from asyncmr.pipeline.call import Call
 from asyncmr.pipeline.pair_writer import NotEncodable
-from asyncmr.protocols import Piece, Split
+from asyncmr.protocols import Split
 from asyncmr.workers import RemoteError
 
 
@@ -26,9 +26,9 @@ class CallErrors:
         self._limit = limit
         self._line_number = line_number
 
-    async def raised(self, call: Call, pieces: tuple[Piece, ...]) -> AsyncMRError:
-        """The error that fails the job, to be raised from that of the call. `pieces`: of the split of its record."""
-        split = Split(0, 0, pieces=pieces)
+    async def raised(self, call: Call) -> AsyncMRError:
+        """The error that fails the job, to be raised from that of the call."""
+        split = Split(0, 0, pieces=call.record.pieces)
         tried = "" if not call.repeats else f" in {call.repeats + 1} attempts"
         if call.timed_out:
             return await self._timeout(call, split, tried or " in 1 attempt")

@@ -109,7 +109,7 @@ class PortionReader(Actor[None, Portion]):
         some: list[Record] = []
         held = told = 0
         for batch in decoder.decode(view, 0, end, _PIECE_BYTES):
-            for number, (record, behind) in enumerate(_records(decoder, view, batch), 1):
+            for number, (record, behind) in enumerate(_records(decoder, view, batch, split.pieces), 1):
                 some.append(record)
                 held += record.size
                 if len(some) >= RECORDS or held >= BYTES:
@@ -123,7 +123,9 @@ class PortionReader(Actor[None, Portion]):
             yield some, split.length - told
 
 
-def _records(decoder: Decoder, view: memoryview, batch: RecordBatch) -> Iterator[tuple[Record, int]]:
+def _records(
+    decoder: Decoder, view: memoryview, batch: RecordBatch, pieces: tuple[Piece, ...]
+) -> Iterator[tuple[Record, int]]:
     """The records of a batch, each with the position behind it."""
     start, stop, keys, values = batch
     indexes = stop - start == len(values)
@@ -132,5 +134,5 @@ def _records(decoder: Decoder, view: memoryview, batch: RecordBatch) -> Iterator
         behind = start + 1 if indexes else decoder.advance(view, start, 1)
         quick = key is None and type(value) is str
         size = len(value) if quick else estimate_bytes([key, value])
-        yield Record(key, value, start, size), behind
+        yield Record(key, value, start, size, (), pieces), behind
         start = behind

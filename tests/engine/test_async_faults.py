@@ -87,6 +87,24 @@ async def test_a_mapper_that_raises_is_told_with_its_line_and_the_exception_itse
         assert said in str(error)
 
 
+async def test_a_record_is_told_with_its_own_line_while_earlier_files_are_still_at_work(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(portions, "RECORDS", 1)
+    for name in "ab":
+        (tmp_path / name).write_text(f"{name}0\n{name}1\n{name}2\n")
+
+    async def only_b1_ends(_key, line):
+        if line == "b1":
+            raise OSError("no")
+        await asyncio.Event().wait()
+
+    files = TextFiles([tmp_path / "a", tmp_path / "b"], split_bytes=4)
+    with pytest.raises(MapperError) as caught:
+        await run(Job(mapper=only_b1_ends), files)
+    assert (caught.value.path, caught.value.line) == (str(tmp_path / "b"), 2)
+
+
 async def test_a_reducer_that_raises_is_told_with_its_key():
     with pytest.raises(ReducerError, match="summed raised Unreachable in 2 attempts for the key 3") as caught:
         await run(Job(mapper=by_sevens, reducer=summed), asyncmr.records(NUMBERS))
