@@ -43,6 +43,7 @@ class Engine:
     `retries`: how often a task is tried again whose worker died. `task_timeout`: seconds after which a task's
     worker is killed and the task tried again; None for no limit. Of an async function each call has so many seconds,
     and each call that raises or takes longer is made again so often.
+    `setup_timeout`: the same for a job's `setup`, which may take longer than any task.
     `backup_tasks`: a task that takes much longer than others of its size gets a rival on a worker that has nothing else
     to do, and whichever is done first counts. That helps where a processor is slow or taken by others, costs what the
     loser did, and runs user functions twice at the same time; the result is the same.
@@ -79,6 +80,7 @@ class Engine:
         share: float = 1.0,
         retries: int = 3,
         task_timeout: float | None = None,
+        setup_timeout: float | None = None,
         backup_tasks: bool = False,
         verify: float = 0.0,
         on_error: Literal["fail", "skip"] = "fail",
@@ -105,6 +107,7 @@ class Engine:
             share=share,
             retries=retries,
             task_timeout=task_timeout,
+            setup_timeout=setup_timeout,
             backup_tasks=backup_tasks,
             verify=verify,
             on_error=on_error,

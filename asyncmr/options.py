@@ -17,6 +17,7 @@ class EngineOptions(TypedDict, total=False):
     share: float
     retries: int
     task_timeout: float | None
+    setup_timeout: float | None
     backup_tasks: bool
     verify: float
     on_error: Literal["fail", "skip"]

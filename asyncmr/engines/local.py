@@ -69,6 +69,7 @@ class LocalEngine:
         share: float = 1.0,
         retries: int = 3,
         task_timeout: float | None = None,
+        setup_timeout: float | None = None,
         backup_tasks: bool = False,
         verify: float = 0.0,
         on_error: OnError = "fail",
@@ -86,7 +87,9 @@ class LocalEngine:
             raise UsageError(f'executor={executor!r} is none of "process", "thread" and "inline"')
         if on_error not in ("fail", "skip"):
             raise UsageError(f'on_error={on_error!r} is neither "fail" nor "skip"')
-        self._tolerance = Tolerance(retries, task_timeout, backup_tasks, on_error == "skip", skip_limit)
+        self._tolerance = Tolerance(
+            retries, task_timeout, backup_tasks, on_error == "skip", skip_limit, setup_timeout
+        )
         self.memory = memory_of(memory, share)
         self._limits = limits or limits_of(self.memory, self.workers, share=share, default=memory is None)
         if not 0 <= verify <= 1:

@@ -245,11 +245,11 @@ class Attempts:
             about=(self._account, task.stage, task.title),  # kept for long, so without the input
         ) as session:
             if self._program.parts:
-                await session.prepare()
+                await session.prepare(self._tolerance.setup_timeout)
             begun = loop.time()
             if not running.rivals:
                 running.begun = begun
-            reply = await session.open(buffers, last=last)
+            reply = await session.open(buffers, last, self._tolerance.setup_timeout)
             while reply.state != "done":
                 # The worker goes on while its last answer is stored; it is never more than one answer ahead.
                 async with TaskScope() as scope:
@@ -284,9 +284,16 @@ class Attempts:
         tried = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         if isinstance(error, SlotTimeout):
             seconds = self._tolerance.task_timeout or error.seconds
+            what = f"ran longer than task_timeout={seconds:g} s in {tried}; raise task_timeout"
+            advice = "look at what this input makes the function do"
+            if error.preparing:
+                seconds = error.seconds
+                what = (
+                    f"its setup took longer than setup_timeout={seconds:g} s in {tried}; raise setup_timeout"
+                )
+                advice = "look at what the setup waits for"
             return TaskTimeout(
-                f"{where}: ran longer than task_timeout={seconds:g} s in {tried}; "
-                "raise task_timeout, or look at what this input makes the function do",
+                f"{where}: {what}, or {advice}",
                 seconds=seconds,
                 job=self._job,
                 stage=task.stage,

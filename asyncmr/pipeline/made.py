@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Iterator, Sequence
-from mmap import mmap
+from collections.abc import Sequence
+from io import BytesIO
 from operator import eq
 from typing import Any
 
@@ -47,11 +47,7 @@ class Made:
             self.bytes_out += len(data)
         for partition, pieces in chunks.items():
             writer = await self.part(partition)
-            for number, together in enumerate(_batches(pieces)):
-                if number:
-                    await asyncio.sleep(0)  # a sink in memory does not wait
-                alone = together[0] if len(together) == 1 else None
-                await writer.write(alone if isinstance(alone, bytes) else b"".join(together))
+            await writer.write(await _joined(pieces))
 
     async def part(self, index: int) -> PartWriter:
         """The part of this number, opened at its first mention."""
@@ -90,26 +86,20 @@ class Made:
             await writer.discard()
 
 
-def _batches(pieces: list[Received]) -> Iterator[list[bytes | memoryview | mmap]]:
-    """Neighbours, no more of them than are put together in half a millisecond."""
-    some: list[bytes | memoryview | mmap] = []
-    size = 0
-    for piece in (part for whole in pieces for part in _cut(whole)):
-        if some and size + len(piece) > READ_BYTES:
-            yield some
-            some, size = [], 0
-        some.append(piece)
-        size += len(piece)
-    yield some
-
-
-def _cut(piece: Received) -> Iterator[bytes | memoryview | mmap]:
-    if isinstance(piece, bytes) or len(piece) <= READ_BYTES:
-        yield piece  # bytes are written as they are
-        return
-    view = memoryview(piece)
-    for start in range(0, len(view), READ_BYTES):
-        yield view[start : start + READ_BYTES]
+async def _joined(pieces: list[Received]) -> bytes:
+    """All of it as one, so that no block of pairs is cut; a mebibyte in a turn of the loop."""
+    if len(pieces) == 1 and isinstance(pieces[0], bytes):
+        return pieces[0]
+    whole = BytesIO()
+    turn = READ_BYTES
+    for piece in pieces:
+        with memoryview(piece) as view:
+            for start in range(0, len(view), READ_BYTES):
+                if turn <= 0:
+                    turn = READ_BYTES
+                    await asyncio.sleep(0)
+                turn -= whole.write(view[start : start + READ_BYTES])
+    return whole.getvalue()
 
 
 def _numbers(data: bytes) -> array[int]:

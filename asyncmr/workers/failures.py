@@ -46,11 +46,12 @@ class SlotDied(WorkerError):
 
 
 class SlotTimeout(WorkerError):
-    """The session used up its worker time of `seconds`; the worker was killed."""
+    """The session used up its worker time of `seconds`, or its preparation did; the worker was killed."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, preparing: bool = False) -> None:
         super().__init__(f"the session used more than {seconds:g} s of worker time")
         self.seconds = seconds
+        self.preparing = preparing
 
 
 def likely_cause(exitcode: int | None, out_of_memory: bool | None = None) -> str:

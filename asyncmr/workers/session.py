@@ -121,13 +121,13 @@ class Session:
         else:
             self._lender.release(seat)
 
-    async def prepare(self) -> None:
+    async def prepare(self, limit: float | None = None) -> None:
         """Has the worker prepare the program, unless it has before; comes before `open`, and takes no time of the
-        session's.
+        session's. `limit`: the seconds of worker time that it has itself.
 
         Raises:
             RemoteError: the program raised; the session is over, the worker is well.
-            SlotDied: the worker died; the session is over.
+            SlotDied, SlotTimeout: the worker died, or was killed at the limit; the session is over.
         """
         seat, program = self._held(), self._program
         if program.id in seat.prepared:
@@ -135,9 +135,10 @@ class Session:
         data = None if program.id in seat.programs else (program.data, levels())
         parts = {id: part for id, part in program.parts.items() if id not in seat.prepared}
         try:
-            while (answer := await self._call("prepare", program.id, data, parts, timed=False))[
-                0
-            ] == "missing":
+            while True:
+                answer = await self._call("prepare", program.id, data, parts, preparing=True, limit=limit)
+                if answer[0] != "missing":
+                    break
                 data, parts = (program.data, levels()), program.parts
         except SlotDied as error:
             raise SlotDied(error.exitcode, f"{error.cause}, in its setup") from None
@@ -147,8 +148,10 @@ class Session:
         seat.programs.add(program.id)
         seat.prepared |= {program.id, *program.parts}
 
-    async def open(self, buffers: Sequence[Buffer] = (), last: bool = True) -> Reply:
-        """Starts the generator on the first round of input.
+    async def open(
+        self, buffers: Sequence[Buffer] = (), last: bool = True, limit: float | None = None
+    ) -> Reply:
+        """Starts the generator on the first round of input. `limit`: as for `prepare`, which may have to be repeated.
 
         Raises:
             RemoteError: the program raised; the session is over, the worker is well.
@@ -170,7 +173,7 @@ class Session:
             if program.parts:  # what was prepared went with it
                 seat.programs.discard(program.id)
                 seat.prepared.discard(program.id)
-                await self.prepare()
+                await self.prepare(limit)
                 data = None
         if answer[0] == "failed" and not program.parts:
             seat.programs.discard(program.id)  # it may not have got as far as unpickling it
@@ -191,7 +194,9 @@ class Session:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(exc)
 
-    async def _call(self, operation: str, *arguments: Any, timed: bool = True) -> Answer:
+    async def _call(
+        self, operation: str, *arguments: Any, preparing: bool = False, limit: float | None = None
+    ) -> Answer:
         seat = self._held()
         if self._waiter is not None:
             raise ClosedError("a session takes one call at a time")
@@ -204,9 +209,13 @@ class Session:
             self._waiter = waiter = seat.slot.call(operation, *arguments)
             if waiter.done():
                 await asyncio.sleep(0)  # inline: let the loop turn between two calls
-            elif timed and self._timeout is not None:
+            elif preparing:
+                if limit is not None:
+                    late = SlotTimeout(limit, preparing=True)
+                    timer = asyncio.get_running_loop().call_later(limit, self.fail, late)
+            elif self._timeout is not None:
                 left = max(0.0, self._timeout - self._used)
-                timer = asyncio.get_running_loop().call_later(left, self._expire)
+                timer = asyncio.get_running_loop().call_later(left, self.fail, SlotTimeout(self._timeout))
             answer: Answer = await waiter
         except BrokenExecutor:
             ended = self._give_up(seat, died=True)
@@ -221,7 +230,7 @@ class Session:
         finally:
             now = monotonic()
             self._account.end(begun, now)
-            self._used += now - begun if timed else 0.0
+            self._used += 0.0 if preparing else now - begun
             if timer is not None:
                 timer.cancel()
         self._waiter = None
@@ -260,10 +269,6 @@ class Session:
         self._seat = None
         seat.session = None
         return self._lender.discard(seat, died=died)
-
-    def _expire(self) -> None:
-        if self._timeout is not None:
-            self.fail(SlotTimeout(self._timeout))
 
 
 def _on_wire(buffer: Buffer, slot: Slot) -> WireBuffer:

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 import asyncmr
-from asyncmr import Engine, Job, ResumeError, SetupError, UsageError, WorkerDied
+from asyncmr import Engine, Job, ResumeError, SetupError, TaskTimeout, UsageError, WorkerDied
 from asyncmr.pipeline.limits import Limits
 from asyncmr.testing import check_reducer
 from asyncmr.workers.worker import PROGRAM_LIMIT
@@ -326,3 +326,23 @@ async def test_for_async_functions_it_runs_on_their_loop_and_in_no_worker_that_d
             asyncmr.context()
         with pytest.raises(SetupError, match=r"stage 'map': the setup fails raised FileNotFoundError"):
             await engine.collect(Job(mapper=fails_late, setup=fails), asyncmr.records([1]))
+
+
+async def test_one_that_hangs_has_a_limit_of_its_own(trail):
+    def hangs_once():
+        if trail.first():
+            hang()
+        return 5
+
+    job = Job(mapper=added, reducer=total, setup=hangs_once)
+    async with Engine(workers=1, setup_timeout=0.3, task_timeout=50) as engine:
+        result = await engine.collect(job, asyncmr.records([1, 2]))
+        assert dict(result) == {1: 6, 2: 7}
+        with pytest.raises(
+            TaskTimeout, match=r"its setup took longer than setup_timeout=0.3 s in 4 attempts"
+        ):
+            await engine.collect(job.replace(setup=hang), asyncmr.records([1]))
+
+
+def hang():
+    threading.Event().wait()

@@ -108,6 +108,7 @@ class Plan:
             engine={
                 "retries": _RETRIES if weather.most_deaths else draw.choice([0, 1, _RETRIES, _RETRIES]),
                 "task_timeout": None if weather.most_deaths else timeout,
+                "setup_timeout": None if weather.most_deaths else timeout,
                 "backup_tasks": racing or (not crowded and draw.random() < 0.4),
                 **skips,
                 "spill_compression": draw.choice(["none", "none", "none", _LZ4, _ZSTD]),
