@@ -11,12 +11,17 @@ from contextlib import contextmanager, nullcontext
 import click
 
 _OPTIONS = "workers memory partitions retries task_timeout on_error skip_limit dead_letters verify backup_tasks resume"
-_ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=(?=([^\s,;.)])?)")
+_ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=(?:\"(\w+)\"|(?=([^\s,;.)])?))")
 
 
 def in_options(message: str) -> str:
     """An error message with the options of the command line in place of the arguments of Python."""
-    return _ARGUMENT.sub(lambda found: f"--{found[1].replace('_', '-')}{' ' if found[2] else ''}", message)
+
+    def option(found: re.Match[str]) -> str:
+        name, word, more = found.groups()
+        return f"--{name.replace('_', '-')}{' ' if word or more else ''}{word or ''}"
+
+    return _ARGUMENT.sub(option, message)
 
 
 class Console(logging.Handler):

@@ -76,5 +76,5 @@ def test_streams_that_are_closed_become_nobody_elses(closed: str, status: int, p
 def test_arguments_of_python_become_options() -> None:
     text = 'memory=5 bytes is too little; raise memory=, or set on_error="skip" and task_timeout=3'
     assert in_options(text) == (
-        '--memory 5 bytes is too little; raise --memory, or set --on-error "skip" and --task-timeout 3'
+        "--memory 5 bytes is too little; raise --memory, or set --on-error skip and --task-timeout 3"
     )

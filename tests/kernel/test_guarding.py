@@ -390,7 +390,7 @@ def test_a_sample_passes_over_what_it_is_told_and_tells_nothing(monkeypatch):
 
     program = step(mapper, FoldReduction(operator.add))
     items, told, facts = guarded(
-        program, "sample", (1, ()), Rounds([b"a\ndies\nb\n"]), skip={("mapper", 1): ("WorkerDied", "")}
+        program, "sample", (1, (), 1.0), Rounds([b"a\ndies\nb\n"]), skip={("mapper", 1): ("WorkerDied", "")}
     )
     assert decode_pairs(items[0][1])[0] == ["a", "b"]
     assert (told, facts["skipped"], facts["records"]) == ({}, {}, 3)
