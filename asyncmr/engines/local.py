@@ -187,6 +187,29 @@ class LocalEngine:
             async with BlockStore(self._budget, self._folder, self._disk, self._codec) as store:
                 yield store
 
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Resources]:
+        """What a job runs on, to whoever runs one in another way; a share of the memory is its own till the end."""
+        with self._used(), await self._budget.lease(self._limits.shuffle // MOST_JOBS) as budget:
+            async with BlockStore(budget, self._folder, self._disk, self._codec) as store, self._worker_log:
+                yield self._resources(store, budget, None)
+
+    def _resources(self, store: BlockStore, budget: JobBudget, journal: Journal | None) -> Resources:
+        return Resources(
+            self._pool,
+            self._disk,
+            store,
+            budget,
+            self._limits,
+            self._hasher,
+            self._tolerance,
+            self._programs,
+            self._trails,
+            self._verify,
+            self._codec,
+            journal,
+        )
+
     async def execute(
         self,
         job: Job,
@@ -234,21 +257,7 @@ class LocalEngine:
         store = BlockStore(budget, self._folder, self._disk, self._codec)
         if journal is not None:
             store = DurableStore(journal.folder, self._disk, self._codec)
-        resources = Resources(
-            self._pool,
-            self._disk,
-            store,
-            budget,
-            self._limits,
-            self._hasher,
-            self._tolerance,
-            self._programs,
-            self._trails,
-            self._verify,
-            self._codec,
-            journal,
-        )
-        flow = JobFlow(job, source, sink, resources, letters)
+        flow = JobFlow(job, source, sink, self._resources(store, budget, journal), letters)
         running._runs(flow)
         opened = nullcontext() if journal is None else self._opened(journal)
         async with opened, flow.output(), store, self._worker_log:

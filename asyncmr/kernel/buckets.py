@@ -108,6 +108,10 @@ class BucketLayout:
     def _piece(self, buckets: list[bytes]) -> bytes:
         return b"".join((self._lengths.pack(*map(len, buckets)), *buckets))
 
+    def slices(self, piece: memoryview) -> Iterator[Slice]:
+        """The pairs of one piece, bucket by bucket."""
+        return decode_blocks(piece[self._lengths.size :])
+
     def stretches(self, feed: Feed, reduction: Reduction) -> Iterator[Stretch]:
         for share, pieces in shares_of(feed):
             yield from self._share(share, pieces, reduction)

@@ -20,6 +20,7 @@ from asyncmr.functions import Mapper
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.bounds import Bounds
+from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.failures import UserFailure, check_pairs
 from asyncmr.kernel.following import FollowingOutlet, PreparedOutlet
 from asyncmr.kernel.guarded import GuardedBatching, GuardedMapping, guarded_results, guarded_stream
@@ -229,6 +230,15 @@ class StepProgram:
                 yield from outlet.add_columns(ColumnBatch(keys, list(map(table.__getitem__, keys))))
         yield from outlet.finish()
         return {"pairs": counted[0], "pairs_out": outlet.pairs_out, **outlet.facts}
+
+    def keep(self, argument: tuple[()], feed: Feed) -> Task:
+        """Keeps state as long as it is fed commands; see `kernel.state`."""
+        from asyncmr.kernel.state import State  # only the workers that keep a stream's state need it
+
+        reduction, layout = self._shuffle()
+        assert isinstance(layout, BucketLayout)
+        yield from State(reduction, layout).serve(feed)
+        return {}
 
     def _fuse(self, outlet: RunOutlet) -> Task:
         """Reduces what the table holds, or gives it as runs from the partition on at which that takes long."""

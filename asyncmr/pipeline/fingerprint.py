@@ -45,12 +45,34 @@ def fingerprint(
     del sizes["shuffle"]
     found = {
         "the version of asyncmr": import_module("asyncmr").__version__,
-        "the version of Python": f"{sys.implementation.cache_tag}, {sys.byteorder}-endian",
-        "the key of the hash": blake2b(repr(hasher.__reduce__()[1]).encode(), digest_size=8).hexdigest(),
+        **encoding(hasher),
         "the compression of blocks": "none" if codec is None else type(codec).__name__.lower(),
         "the sizes that the stages work with": json.dumps(sizes),
         "on_error": "skip" if skips else "fail",
         "dead letters": "are written" if letters else "are not written",
+        **described(job),
+    }
+    for end in (source, sink):
+        if not isinstance(end, Fingerprinted):
+            raise UsageError(
+                f"a job with resume= must be able to tell its input from others when it is run again, and "
+                f"{type(end).__name__} has no fingerprint(); read from files, or give the source that method"
+            )
+        found |= end.fingerprint()
+    return found
+
+
+def encoding(hasher: KeyHasher) -> dict[str, str]:
+    """What decides how blocks are read, and to which partition a key belongs."""
+    return {
+        "the version of Python": f"{sys.implementation.cache_tag}, {sys.byteorder}-endian",
+        "the key of the hash": blake2b(repr(hasher.__reduce__()[1]).encode(), digest_size=8).hexdigest(),
+    }
+
+
+def described(job: Job) -> dict[str, str]:
+    """A job: its steps and their functions."""
+    found = {
         "the job": job.title,
         "the number of steps": str(len(job.steps)),
     }
@@ -60,13 +82,6 @@ def fingerprint(
             found[f"the {role}{of}"] = "none" if function is None else f"{_CODE}{_code(function)}"
         found[f"partitions{of}"] = str(step.partitions)
         found[f"sort{of}"] = str(step.sort)
-    for end in (source, sink):
-        if not isinstance(end, Fingerprinted):
-            raise UsageError(
-                f"a job with resume= must be able to tell its input from others when it is run again, and "
-                f"{type(end).__name__} has no fingerprint(); read from files, or give the source that method"
-            )
-        found |= end.fingerprint()
     return found
 
 

@@ -25,6 +25,10 @@ BLOCK_FILE = re.compile(r"[0-9a-f]{16}\.spill")
 class JournalFolder:
     """The folder at `path`. Its methods block."""
 
+    what = "journal"
+    user = "this job"
+    database_name = DATABASE
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(path)
         self._lock = -1
@@ -32,7 +36,7 @@ class JournalFolder:
     @property
     def database(self) -> str:
         """Where the log of epochs is."""
-        return os.path.join(self.path, DATABASE)
+        return os.path.join(self.path, self.database_name)
 
     @property
     def blocks(self) -> str:
@@ -56,14 +60,14 @@ class JournalFolder:
             if not locks(self._lock, self.path):
                 self.release()
                 raise ResumeError(
-                    f"the journal in {self.path!r} is in use: another process is running this job. Wait for it, or "
-                    "give each job a folder of its own"
+                    f"the {self.what} in {self.path!r} is in use: another process is running {self.user}. Wait for "
+                    "it, or give each a folder of its own"
                 )
             os.makedirs(self.blocks, mode=0o700, exist_ok=True)
             os.close(os.open(self.database, flags, 0o600))  # SQLite would make it readable by others
         except OSError as error:
             self.release()
-            raise translated(error, "keep a journal in", self.path) from error
+            raise translated(error, f"keep a {self.what} in", self.path) from error
 
     def open(self) -> str:
         """Where new files of blocks go."""
@@ -78,7 +82,7 @@ class JournalFolder:
         self._delete(self._block_files())
         with contextlib.suppress(OSError):
             os.rmdir(self.blocks)
-        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", LOCK):
+        for name in (*(f"{self.database}{end}" for end in ("", "-wal", "-shm", "-journal")), LOCK):
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self.path, name))
         with contextlib.suppress(OSError):
@@ -93,16 +97,16 @@ class JournalFolder:
     def _check(self) -> None:
         status = os.stat(self.path)
         if not stat.S_ISDIR(status.st_mode):
-            raise ResumeError(f"{self.path!r} is a file; a journal takes a folder of its own")
+            raise ResumeError(f"{self.path!r} is a file; a {self.what} takes a folder of its own")
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ResumeError(
-                f"other users can write to {self.path!r}, and what lies in a journal is trusted; "
+                f"other users can write to {self.path!r}, and what lies in a {self.what} is trusted; "
                 "name a folder that is not there yet, or run: chmod go-w on one of your own"
             )
         names = sorted(os.listdir(self.path))
-        if DATABASE not in names and set(names) - {LOCK, BLOCKS}:
+        if self.database_name not in names and set(names) - {LOCK, BLOCKS}:
             raise ResumeError(
-                f"{self.path!r} holds {', '.join(names[:3])}, and no journal; "
+                f"{self.path!r} holds {', '.join(names[:3])}, and no {self.what}; "
                 "name a folder that is empty or not there yet"
             )
 

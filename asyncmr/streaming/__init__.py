@@ -1,1 +1,51 @@
-"""The endless job: feeds of lines, epochs, and state that outlives the process."""
+"""The endless job: feeds of lines, epochs, and state that outlives the process.
+
+    async with asyncmr.streaming.Stream(job, feeds, state="counts") as stream:
+        async for update in stream: ...
+
+Read `stream.py` first (how it is wired); then `feed.py` (where lines come from), `epochs.py` (what is committed
+together), `mapping.py`, `keepers.py` (who holds the state), `store.py` (where it is committed), and `view.py` (what may
+be asked).
+
+Names are loaded on first use, as those of `asyncmr` are.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings
+    from asyncmr.streaming.stream import Stream
+    from asyncmr.streaming.view import StreamStats, Update, View, WindowInfo
+
+__all__ = [
+    "Batch",
+    "Clock",
+    "Feed",
+    "Stream",
+    "StreamStats",
+    "Surroundings",
+    "Update",
+    "View",
+    "WindowInfo",
+]
+
+_HOME = {
+    "Batch": "feed",
+    "Clock": "feed",
+    "Feed": "feed",
+    "Stream": "stream",
+    "StreamStats": "view",
+    "Surroundings": "feed",
+    "Update": "view",
+    "View": "view",
+    "WindowInfo": "view",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

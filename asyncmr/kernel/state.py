@@ -1,0 +1,159 @@
+"""The state of a stream, or the part of it that one worker keeps: tables that outlive the epochs that fill them.
+
+There is a table for each key group and pane (a stretch of time that windows are made of). A round of the session is a
+command, `(name, argument)`, and perhaps data; what answers it are the items that are yielded before the next one is
+asked for. Whatever is given to be stored is absolute: keys with all that is kept for them.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Iterator
+from heapq import nlargest, nsmallest
+from itertools import pairwise
+from typing import Any, Literal
+
+from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_block, encode_pairs
+from asyncmr.kernel.buckets import BucketLayout
+from asyncmr.kernel.layout import Feed, Table
+from asyncmr.kernel.outlets import Item
+from asyncmr.protocols import Pair, Reduction
+
+Place = tuple[int, int]
+"""A key group and a pane."""
+
+Command = Literal["load", "apply", "changes", "top", "get", "drop"]
+
+
+def command(name: Command, argument: Any = ()) -> bytes:
+    """The first buffer of a round."""
+    return marshal.dumps((name, argument))
+
+
+class State:
+    """The tables of one worker, and which of their keys have changed since that was last told."""
+
+    def __init__(self, reduction: Reduction, layout: BucketLayout) -> None:
+        self._reduction = reduction
+        self._layout = layout
+        self._tables: dict[Place, Table] = {}
+        self._changed: dict[Place, dict[Any, None]] = {}
+
+    def serve(self, feed: Feed) -> Iterator[Item]:
+        """Obeys the commands that are fed, for ever."""
+        while True:
+            said, *data = feed.ask(())
+            name, argument = marshal.loads(said)
+            yield from getattr(self, f"_{name}")(argument, *data)
+
+    def _load(self, places: list[tuple[int, int, int]], data: memoryview) -> Iterator[Item]:
+        """Blocks as they were given to be stored, each with its place and its end in `data`, older ones first."""
+        for place, block in _pieces(places, data):
+            table = self._table(place)
+            found = decode_block(block)
+            dict.update(table, zip(found.keys, found.values, strict=True))
+        for place in dict.fromkeys((group, pane) for group, pane, _ in places):
+            yield ("keys", *place, len(self._tables[place])), b""
+
+    def _apply(self, places: list[tuple[int, int, int]], data: memoryview) -> Iterator[Item]:
+        """Runs, as mappers make them, each with its place and its end in `data`; in input order."""
+        gather = self._reduction.gather
+        for place, piece in _pieces(places, data):
+            table = self._table(place)
+            changed = self._changed.setdefault(place, {})
+            for run in self._layout.slices(piece):
+                gather(table, run)
+                changed.update(dict.fromkeys(run.keys))
+        yield from ()
+
+    def _changes(self, argument: tuple[list[Place], bool]) -> Iterator[Item]:
+        """What has changed. `argument`: the places of which everything is wanted, and whether results are, too.
+
+        Items: `("delta" or "snapshot", group, pane, keys in the table)` with a block, and `("results", group, pane)`.
+        """
+        wanted, results = argument
+        whole = set(wanted)
+        changed, self._changed = self._changed, {}
+        for place in sorted(changed.keys() | (whole & self._tables.keys())):
+            table = self._tables[place]
+            keys = list(changed.get(place, ()))
+            if place in whole:
+                snapshot = Slice((), *self._reduction.snapshot(table))
+                yield ("snapshot", *place, len(table)), encode_block(snapshot, placed=False)
+            else:
+                delta = Slice((), keys, list(map(table.__getitem__, keys)), None)
+                yield ("delta", *place, len(table)), encode_block(delta, placed=False)
+            if results and keys:
+                yield ("results", *place), _pairs(self._reduction.results(keys, table))
+
+    def _top(self, argument: tuple[int, list[int]]) -> Iterator[Item]:
+        """The `k` keys with the largest values in some panes together, as a block of pairs."""
+        k, panes = argument
+        found: list[Pair] = []
+        for group in sorted({group for group, _ in self._tables}):
+            table = self._merged(group, panes)
+            found = largest(k, [*found, *largest(k, list(self._reduction.results(list(table), table)))])
+        yield ("top",), _pairs(iter(found))
+
+    def _get(self, argument: tuple[int, list[int]], data: memoryview) -> Iterator[Item]:
+        """The value of one key, if it has one: its group and the panes, and a block of pairs with the key."""
+        group, panes = argument
+        (key,), _ = decode_pairs(data)
+        table = self._merged(group, panes)
+        if key in table:
+            yield ("found",), _pairs(self._reduction.results([key], table))
+
+    def _drop(self, panes: list[int]) -> Iterator[Item]:
+        """Forgets panes."""
+        for place in [place for place in self._tables if place[1] in panes]:
+            del self._tables[place]
+            self._changed.pop(place, None)
+        yield from ()
+
+    def _table(self, place: Place) -> Table:
+        table = self._tables.get(place)
+        if table is None:
+            table = self._tables[place] = self._reduction.table()
+        return table
+
+    def _merged(self, group: int, panes: list[int]) -> Table:
+        """The table of some panes together."""
+        tables = [self._tables[group, pane] for pane in panes if (group, pane) in self._tables]
+        if len(tables) == 1:
+            return tables[0]
+        merged = self._reduction.table()
+        for table in tables:
+            # A copy, since to merge may change the left one of two accumulators in place.
+            block = encode_block(Slice((), *self._reduction.snapshot(table)), placed=False)
+            self._reduction.gather(merged, decode_block(memoryview(block)))
+        return merged
+
+
+def largest(k: int, pairs: list[Pair]) -> list[Pair]:
+    """The `k` pairs with the largest values, largest first; equal ones in the order of their keys."""
+    if len(pairs) > k:
+        least = min(nlargest(k, (value for _, value in pairs)))
+        above = [pair for pair in pairs if pair[1] > least]
+        ties = [pair for pair in pairs if pair[1] == least]
+        pairs = above + _first(k - len(above), ties)
+    pairs = _first(len(pairs), pairs)
+    pairs.sort(key=lambda pair: pair[1], reverse=True)
+    return pairs
+
+
+def _first(k: int, pairs: list[Pair]) -> list[Pair]:
+    try:
+        return nsmallest(k, pairs, key=lambda pair: pair[0])
+    except TypeError:  # keys of kinds that have no order among each other
+        return nsmallest(k, pairs, key=lambda pair: (type(pair[0]).__qualname__, repr(pair[0])))
+
+
+def _pairs(results: Iterator[Pair]) -> bytes:
+    pairs = list(results)
+    return encode_pairs([key for key, _ in pairs], [value for _, value in pairs])
+
+
+def _pieces(places: list[tuple[int, int, int]], data: memoryview) -> Iterator[tuple[Place, memoryview]]:
+    ends = [0, *(end for *_, end in places)]
+    for (group, pane, _), (start, end) in zip(places, pairwise(ends), strict=True):
+        yield (group, pane), data[start:end]

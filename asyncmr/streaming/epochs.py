@@ -1,0 +1,202 @@
+"""Epochs: batches become splits, which are mapped as soon as they are cut, and an interval's splits commit together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyio import CancelScope
+
+from asyncmr.actors import Receiver, Sender, TaskScope
+from asyncmr.pipeline.feeding import PIPE_BYTES
+from asyncmr.pipeline.messages import HANDLE, Mapped
+from asyncmr.protocols import Piece, Split
+from asyncmr.streaming.feed import Batch, Clock, Feed
+from asyncmr.workers import Segments
+
+SPLIT_BYTES = 4 << 20
+# An epoch that is still open takes no more than this; what mappers made of it waits in the block store.
+EPOCH_BYTES = 64 << 20
+
+
+@dataclass(slots=True)
+class Cut:
+    """A split on its way. `pane`: the stretch of time that all of it belongs to."""
+
+    pane: int
+    batches: list[tuple[Feed, Batch]]
+    size: int = 0
+    begun: bool = False
+    mapped: Mapped | None = None
+    records: int = 0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class Epoch:
+    """What is to be committed together: the splits, in order, and how far they bring each feed. `told`: to be called
+    when it is durable."""
+
+    number: int
+    cuts: list[Cut] = field(default_factory=list)
+    bytes: int = 0
+    positions: dict[tuple[str, str], Any] = field(default_factory=dict)
+    tokens: list[tuple[str, str]] = field(default_factory=list)
+    told: list[Callable[[], None]] = field(default_factory=list)
+
+
+class Epochs:
+    """Makes epochs of batches. `map` maps a split; `known` says whether a token was committed; `pane_of` gives the pane
+    of a batch."""
+
+    def __init__(
+        self,
+        scope: TaskScope,
+        segments: Segments,
+        clock: Clock,
+        *,
+        interval: float,
+        first: int,
+        concurrency: int,
+        map: Callable[[Split], Awaitable[tuple[Mapped, int]]],
+        known: Callable[[str, str], Awaitable[bool]],
+        pane_of: Callable[[Batch], int],
+    ) -> None:
+        self._scope = scope
+        self._segments = segments
+        self._clock = clock
+        self._interval = interval
+        self._map = map
+        self._known = known
+        self._pane_of = pane_of
+        self._slots = asyncio.Semaphore(concurrency)
+        self._guard = asyncio.Lock()  # of the open epoch: whoever adds to it or closes it
+        self._epoch = Epoch(first)
+        self._begun = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._ended = False
+        self._pause = CancelScope()
+        self._tokens: set[tuple[str, str]] = set()  # on their way
+        self._splits = 0
+
+    async def collect(self, inlet: Receiver[tuple[Feed, Batch]]) -> None:
+        """Takes batches until there are no more. While the epoch is full, it takes none."""
+        with inlet:
+            async for feed, batch in inlet:
+                async with self._guard:
+                    await self._add(feed, batch)
+                    full = self._epoch.bytes >= EPOCH_BYTES
+                    if full:
+                        self._closed.clear()
+                    self._begun.set()
+                if full:
+                    self._pause.cancel()
+                    await self._closed.wait()
+        self._ended = True
+        self._begun.set()
+        self._pause.cancel()
+
+    async def close(self, outlet: Sender[Epoch]) -> None:
+        """Closes an epoch an interval after its first batch, and sends it on; at the end the last one."""
+        with outlet:
+            while True:
+                await self._begun.wait()
+                self._pause = CancelScope()
+                if not self._ended and self._epoch.bytes < EPOCH_BYTES:
+                    with self._pause:
+                        await self._clock.sleep(self._interval)
+                async with self._guard:
+                    epoch, ended = self._epoch, self._ended
+                    await self._begin_last(epoch)
+                    something = bool(epoch.cuts or epoch.positions or epoch.told)
+                    self._epoch = Epoch(epoch.number + something)
+                    if not ended:
+                        self._begun.clear()
+                    self._closed.set()
+                if something:
+                    await outlet.send(epoch, HANDLE)
+                if ended:
+                    return
+
+    def committed(self, epoch: Epoch) -> None:
+        """The epoch is durable."""
+        self._tokens.difference_update(epoch.tokens)
+
+    async def _add(self, feed: Feed, batch: Batch) -> None:
+        epoch = self._epoch
+        if batch.committed is not None:
+            epoch.told.append(batch.committed)
+        if batch.token is not None:
+            token = (feed.name, batch.token)
+            if token in self._tokens or await self._known(*token):
+                self._moved(feed, batch)
+                return
+            self._tokens.add(token)
+            epoch.tokens.append(token)
+        self._moved(feed, batch)
+        if not batch.data:
+            return
+        pane = self._pane_of(batch)
+        last = epoch.cuts[-1] if epoch.cuts else None
+        if last is None or last.begun or last.pane != pane or last.size + len(batch.data) > SPLIT_BYTES:
+            await self._begin_last(epoch)
+            last = Cut(pane, [])
+            epoch.cuts.append(last)
+        last.batches.append((feed, batch))
+        last.size += len(batch.data)
+        epoch.bytes += len(batch.data)
+
+    def _moved(self, feed: Feed, batch: Batch) -> None:
+        if batch.position is not None:
+            self._epoch.positions[feed.name, batch.partition] = batch.position
+
+    async def _begin_last(self, epoch: Epoch) -> None:
+        """Maps the split that is being filled, if there is one, as soon as enough of those before it are done."""
+        if epoch.cuts and not epoch.cuts[-1].begun:
+            cut = epoch.cuts[-1]
+            cut.begun = True
+            batches, cut.batches = cut.batches, []
+            await self._slots.acquire()
+            self._splits += 1
+            self._scope.spawn(lambda: self._mapped(cut, batches), name="map")
+
+    async def _mapped(self, cut: Cut, batches: list[tuple[Feed, Batch]]) -> None:
+        try:
+            split = await self._split(batches)
+            batches.clear()
+            cut.mapped, cut.records = await self._map(split)
+            cut.done.set()
+        finally:
+            self._slots.release()
+
+    async def _split(self, batches: list[tuple[Feed, Batch]]) -> Split:
+        """The batches as one split, in memory that the workers share unless it is little."""
+        pieces: list[Piece] = []
+        parts: list[bytes] = []
+        size = 0
+        for feed, batch in batches:
+            pieces.append(Piece(_place(feed, batch), None, size))
+            parts.append(batch.data)
+            size += len(batch.data)
+            if not batch.data.endswith(b"\n"):
+                parts.append(b"\n")
+                size += 1
+        if size <= PIPE_BYTES:
+            return Split(self._splits, size, b"".join(parts), pieces=tuple(pieces))
+        segment = await self._segments.lease(size)
+        at = 0
+        for part in parts:
+            segment.view[at : at + len(part)] = part
+            at += len(part)
+        return Split(self._splits, size, buffer=segment, pieces=tuple(pieces))
+
+
+def _place(feed: Feed, batch: Batch) -> str:
+    """What an error calls the place that a record came from."""
+    return (
+        feed.name
+        if not batch.partition or batch.partition in feed.name
+        else f"{feed.name}, {batch.partition}"
+    )

@@ -1,0 +1,316 @@
+"""What a stream has committed, in SQLite: accumulators, and how far each feed was read to make them.
+
+An epoch is one transaction. Of each table that it changed it holds a delta, a block of the changed keys with all that
+is kept for them, so that to write one twice does no harm. When the deltas of a table outweigh it they give way to a
+snapshot. The position of each feed is in the same transaction: there is no moment at which one is there without
+the other.
+
+Blocks are decoded by the keepers, pickles among them, so the folder must be one that nobody else can write to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from asyncmr.errors import CorruptRunError, ResumeError, StorageError
+from asyncmr.kernel.state import Place
+from asyncmr.pipeline.fingerprint import differences
+from asyncmr.storage.journal_folder import JournalFolder
+
+FORMAT = "1"
+
+# Deltas of a table may be so many bytes before it is worth a snapshot, and so many tables get one in an epoch.
+_LEAST_DELTAS = 64 << 10
+_SNAPSHOTS = 8
+
+_TABLES = """
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS positions (
+    feed TEXT NOT NULL, partition TEXT NOT NULL, position TEXT NOT NULL, PRIMARY KEY (feed, partition)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tokens (
+    feed TEXT NOT NULL, token TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (feed, token)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tokens_by_time ON tokens (time);
+CREATE TABLE IF NOT EXISTS blocks (
+    number INTEGER PRIMARY KEY, grp INTEGER NOT NULL, pane INTEGER NOT NULL, data BLOB NOT NULL, checksum INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS blocks_by_place ON blocks (grp, pane, number);
+"""
+
+
+class StateFolder(JournalFolder):
+    """The folder of a stream's state."""
+
+    what = "state of a stream"
+    user = "this stream"
+    database_name = "state.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What an epoch changed in one table; `whole`: it is all of the table."""
+
+    place: Place
+    data: bytes
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """An epoch. `time`: when, in seconds since the epoch. `records`, `bytes`: what it read. `positions`: by feed and
+    partition. `tokens`: by feed. `dropped`: panes that are not needed any more. `notes`: what else is to be known
+    after a restart, as JSON-able values by name."""
+
+    epoch: int
+    time: float
+    records: int = 0
+    bytes: int = 0
+    deltas: Sequence[Delta] = ()
+    positions: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    tokens: Sequence[tuple[str, str]] = ()
+    dropped: Sequence[int] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class StateStore:
+    """The state in a folder. Its methods block; one thread calls them.
+
+    `durable`: an epoch survives a power failure, too, which takes a few milliseconds each. `reach`: called with the name
+    of each step of a commit before it is made. Tokens are kept for `token_seconds`.
+
+    Every method raises StorageError when the database cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durable: bool = True,
+        token_seconds: float = 86_400,
+        reach: Callable[[str], None] | None = None,
+    ) -> None:
+        if not os.fspath(path):
+            raise ResumeError("the folder of the state has an empty name; '.' is the current folder")
+        self.folder = StateFolder(path)
+        self._durable = durable
+        self._token_seconds = token_seconds
+        self._reach = reach or (lambda step: None)
+        self._open: sqlite3.Connection | None = None
+        self._whole: dict[Place, int] = {}
+        self._deltas: defaultdict[Place, int] = defaultdict(int)
+        self.epoch = 0
+        self.time: float | None = None
+        self.records = 0
+        self.bytes = 0
+
+    def open(self, identity: Mapping[str, str]) -> None:
+        """Claims the folder, and makes the database or reads what it holds. `identity`: what the state is of, in words.
+
+        Raises:
+            ResumeError: the folder cannot be a state's, is in use, or holds the state of something else.
+        """
+        self.folder.claim()
+        try:
+            with self._translated():
+                self._open = sqlite3.connect(
+                    self.folder.database, isolation_level=None, check_same_thread=False
+                )
+                self._database.executescript(_TABLES)
+                self._database.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
+                self._begin({"the format of the state": FORMAT, **identity})
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, identity: Mapping[str, str]) -> None:
+        before = self.noted("identity")
+        if before is None:
+            with self._transaction() as database:
+                self._note(database, {"identity": dict(identity)})
+        elif changed := differences(before, identity):
+            raise ResumeError(
+                f"the state in {self.folder.path!r} is of another stream: {'; '.join(changed)}. "
+                "Run it as it was, or name another folder to begin anew",
+                path=self.folder.path,
+                differences=tuple(changed),
+            )
+        progress = self.noted("progress") or {}
+        self.epoch, self.time = progress.get("epoch", 0), progress.get("time")
+        self.records, self.bytes = progress.get("records", 0), progress.get("bytes", 0)
+        rows = self._database.execute("SELECT grp, pane, length(data) FROM blocks ORDER BY number")
+        for group, pane, size in rows:
+            self._grown((group, pane), size)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all blocks."""
+        return sum(self._whole.values()) + sum(self._deltas.values())
+
+    def noted(self, name: str) -> Any:
+        """What was noted under this name; None if nothing was."""
+        with self._translated():
+            row = self._database.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def positions(self) -> dict[str, dict[str, Any]]:
+        """The position of each partition of each feed."""
+        found: dict[str, dict[str, Any]] = {}
+        with self._translated():
+            for feed, partition, position in self._database.execute("SELECT * FROM positions"):
+                found.setdefault(feed, {})[partition] = json.loads(position)
+        return found
+
+    def has_token(self, feed: str, token: str) -> bool:
+        """Whether a batch with this token was committed."""
+        query = "SELECT 1 FROM tokens WHERE feed = ? AND token = ?"
+        with self._translated():
+            return self._database.execute(query, (feed, token)).fetchone() is not None
+
+    def blocks(self, group: int) -> list[tuple[int, bytes]]:
+        """The pane and the data of each block of a key group, in the order in which they are to be read.
+
+        Raises:
+            CorruptRunError: one of them is not as it was written.
+        """
+        query = "SELECT pane, data, checksum FROM blocks WHERE grp = ? ORDER BY number"
+        with self._translated():
+            rows = self._database.execute(query, (group,)).fetchall()
+        for _, data, checksum in rows:
+            if zlib.crc32(data) != checksum:
+                path = self.folder.database
+                raise CorruptRunError(
+                    f"the state {path!r} is damaged: a block of key group {group} is not what was written; put a copy "
+                    "of the folder in its place, or remove it and read the input from its beginning",
+                    path=path,
+                )
+        return [(pane, data) for pane, data, _ in rows]
+
+    def outgrown(self) -> list[Place]:
+        """The tables that should be given whole with the next epoch, the most urgent first."""
+        weight = {
+            place: size - max(self._whole.get(place, 0), _LEAST_DELTAS)
+            for place, size in self._deltas.items()
+        }
+        return sorted((place for place in weight if weight[place] > 0), key=lambda p: -weight[p])[:_SNAPSHOTS]
+
+    def commit(self, commit: Commit) -> None:
+        """Makes an epoch durable, whole."""
+        with self._transaction() as database:
+            self._write(database, commit)
+        self._reach("committed")
+        for delta in commit.deltas:
+            if delta.whole:
+                self._forget(delta.place)
+                self._whole[delta.place] = len(delta.data)
+            else:
+                self._grown(delta.place, len(delta.data))
+        for place in [place for place in {**self._whole, **self._deltas} if place[1] in commit.dropped]:
+            self._forget(place)
+        self.epoch, self.time = commit.epoch, commit.time
+        self.records += commit.records
+        self.bytes += commit.bytes
+
+    def _write(self, database: sqlite3.Connection, commit: Commit) -> None:
+        self._reach("deltas")
+        for delta in commit.deltas:
+            if delta.whole:
+                database.execute("DELETE FROM blocks WHERE grp = ? AND pane = ?", delta.place)
+        database.executemany(
+            "INSERT INTO blocks (grp, pane, data, checksum) VALUES (?, ?, ?, ?)",
+            [(*delta.place, delta.data, zlib.crc32(delta.data)) for delta in commit.deltas],
+        )
+        database.executemany("DELETE FROM blocks WHERE pane = ?", [(pane,) for pane in commit.dropped])
+        self._write_positions(database, commit)
+        self._reach("tokens")
+        database.executemany(
+            "INSERT OR IGNORE INTO tokens VALUES (?, ?, ?)",
+            [(*token, commit.time) for token in commit.tokens],
+        )
+        database.execute("DELETE FROM tokens WHERE time < ?", (commit.time - self._token_seconds,))
+        progress = {
+            "epoch": commit.epoch,
+            "time": commit.time,
+            "records": self.records + commit.records,
+            "bytes": self.bytes + commit.bytes,
+        }
+        self._note(database, {"progress": progress, **commit.notes})
+
+    def _write_positions(self, database: sqlite3.Connection, commit: Commit) -> None:
+        self._reach("positions")
+        database.executemany(
+            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?)",
+            [(*place, json.dumps(position)) for place, position in commit.positions.items()],
+        )
+
+    def close(self) -> None:
+        """Closes the database, and gives the folder to whoever wants it next."""
+        try:
+            with self._translated():
+                database, self._open = self._open, None
+                if database is not None:
+                    database.close()
+        finally:
+            self.folder.release()
+
+    def _grown(self, place: Place, size: int) -> None:
+        """A block was added; the first of a place is all of it."""
+        if place in self._whole:
+            self._deltas[place] += size
+        else:
+            self._whole[place] = size
+
+    def _forget(self, place: Place) -> None:
+        self._whole.pop(place, None)
+        self._deltas.pop(place, None)
+
+    def _note(self, database: sqlite3.Connection, notes: Mapping[str, Any]) -> None:
+        rows = [(name, json.dumps(value)) for name, value in notes.items()]
+        database.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", rows)
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        assert self._open is not None
+        return self._open
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._translated():
+            database = self._database
+            self._reach("begin")
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield database
+                self._reach("commit")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    database.execute("ROLLBACK")
+                raise
+            database.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        path = self.folder.database
+        try:
+            yield
+        except (sqlite3.Error, UnicodeError, json.JSONDecodeError) as error:
+            if getattr(error, "sqlite_errorname", "") in _NO_ROOM:
+                advice = "the disk is full, or does not work; free some space, and start the stream again"
+            else:
+                advice = f"it is damaged; put a copy of {self.folder.path!r} in its place, or remove it to begin anew"
+            raise StorageError(f"the state {path!r} cannot be used ({error}): {advice}", path=path) from error
+
+
+_NO_ROOM = {
+    "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_READONLY", "SQLITE_CANTOPEN",
+}  # fmt: skip

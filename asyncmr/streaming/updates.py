@@ -1,0 +1,66 @@
+"""Updates on their way to those who iterate a stream, as blocks until somebody takes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from asyncmr.actors import ChannelClosed, Sender, open_channel
+from asyncmr.kernel.blocks import decode_pairs
+from asyncmr.streaming.view import Update
+
+# What may wait for one who is slow; then the stream waits.
+_WAITING = 8 << 20
+
+Blocks = list[tuple[int, bytes]]
+
+
+class Updates:
+    """Everybody who iterates a stream. One who is slow slows the stream down, and loses nothing."""
+
+    def __init__(self) -> None:
+        self._senders: set[Sender[tuple[int, Blocks]]] = set()
+        self._ended = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody iterates."""
+        return bool(self._senders)
+
+    async def publish(self, epoch: int, blocks: Blocks) -> None:
+        """Tells everybody, in the order of the epochs."""
+        size = sum(len(data) for _, data in blocks)
+        for sender in tuple(self._senders):
+            try:
+                await sender.send((epoch, blocks), size)
+            except ChannelClosed:
+                self._forget(sender)
+
+    def end(self) -> None:
+        """There are no more; whoever iterates gets what waits, and is done."""
+        self._ended = True
+        for sender in tuple(self._senders):
+            self._forget(sender)
+
+    async def __call__(self) -> AsyncGenerator[Update, None]:
+        """The updates from now on, one for each epoch and pane."""
+        if self._ended:
+            return
+        sender, receiver = open_channel("updates", _WAITING, tuple[int, Blocks])
+        self._senders.add(sender)
+        try:
+            with receiver:
+                async for epoch, blocks in receiver:
+                    changes: dict[int, list[tuple[Any, Any]]] = {}
+                    for pane, data in blocks:
+                        changes.setdefault(pane, []).extend(zip(*decode_pairs(data), strict=True))
+                        await asyncio.sleep(0)  # a block is what may hold the loop at a time
+                    for some in changes.values():
+                        yield Update(epoch, None, some)
+        finally:
+            self._forget(sender)
+
+    def _forget(self, sender: Sender[tuple[int, Blocks]]) -> None:
+        self._senders.discard(sender)
+        sender.close()
