@@ -294,8 +294,8 @@ class _Keeper:
         exitcode = error.exitcode if isinstance(error, SlotDied) else None
         return WorkerDied(
             f"job {self._job!r}, stage {STAGE!r}: the worker that keeps the state died in {attempts} attempts in a "
-            f"row, {error}; if it was killed for its memory, give the stream more of that or fewer keys; the state is as "
-            "it was when the last epoch was committed",
+            f"row, {error}; if it was killed for its memory, give the stream more of that or fewer keys; the state is "
+            "as it was when the last epoch was committed",
             exitcode=exitcode,
             job=self._job,
             stage=STAGE,

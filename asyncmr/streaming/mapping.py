@@ -61,7 +61,10 @@ def streamable(job: Job) -> Step:
     elif step.fold is None and step.aggregator is None:
         wrong = "has nothing that reduces, so there is no state to keep; give it fold= or aggregator="
     elif step.partitioner is not None or step.sort:
-        wrong = "has a partitioner or sort=, which are about the parts of an output, and a stream has none; leave them out"
+        wrong = (
+            "has a partitioner or sort=, which are about the parts of an output, and a stream has none; leave them "
+            "out"
+        )
     if wrong is not None:
         raise UsageError(f"job {job.title!r} cannot be streamed: it {wrong}")
     return step

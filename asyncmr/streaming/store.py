@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS tokens (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_by_time ON tokens (time);
 CREATE TABLE IF NOT EXISTS blocks (
-    number INTEGER PRIMARY KEY, grp INTEGER NOT NULL, pane INTEGER NOT NULL, data BLOB NOT NULL, checksum INTEGER NOT NULL
+    number INTEGER PRIMARY KEY, grp INTEGER NOT NULL, pane INTEGER NOT NULL, data BLOB NOT NULL,
+    checksum INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS blocks_by_place ON blocks (grp, pane, number);
 """
@@ -86,8 +87,8 @@ class Commit:
 class StateStore:
     """The state in a folder. Its methods block; one thread calls them.
 
-    `durable`: an epoch survives a power failure, too, which takes a few milliseconds each. `reach`: called with the name
-    of each step of a commit before it is made. Tokens are kept for `token_seconds`.
+    `durable`: an epoch survives a power failure, too, which takes a few milliseconds each. `reach`: called with the
+    name of each step of a commit before it is made. Tokens are kept for `token_seconds`.
 
     Every method raises StorageError when the database cannot be read or written.
     """
