@@ -1,4 +1,4 @@
-"""What a stream says of its input is what a batch job says of it, however it is cut, and however often it is stopped."""
+"""What a stream says of its input is what a batch job says, however it is cut, and however often it is stopped."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ async def test_any_cut_into_batches_epochs_and_runs_gives_the_result_of_the_batc
 ):
     with tempfile.TemporaryDirectory() as folder:
         for run, epochs in enumerate([*runs, []]):
-            until = len(batches) if run == len(runs) else min(len(batches), sum(len(r) for r in runs[: run + 1]))
+            until = (
+                len(batches) if run == len(runs) else min(len(batches), sum(len(r) for r in runs[: run + 1]))
+            )
             feed = Listed(batches[:until], epochs)
             async with inline(job, [feed], state=folder, keepers=keepers, durable=False) as stream:
                 await stream.join()
@@ -115,13 +117,12 @@ async def test_snapshots_take_the_place_of_deltas(tmp_path):
 async def test_a_feed_that_raises_comes_out_of_the_block_by_name():
     class Broken(Endless):
         async def batches(self, positions, around):
-            yield next(iter([]), None) or await self.fail()
-
-        async def fail(self):
-            raise OSError("the cable is gone")
+            async for batch in super().batches(positions, around):
+                yield batch
+                raise OSError("the cable is gone")
 
     with pytest.raises(InputError, match=r"the feed 'wire' raised OSError: the cable is gone"):
-        async with inline(COUNT, [Broken(name="wire")]) as stream:
+        async with inline(COUNT, [Broken(b"a\n", name="wire")]) as stream:
             await stream.join()
 
 

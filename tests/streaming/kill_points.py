@@ -1,0 +1,155 @@
+"""A stream that is killed at each step of each commit, and started again, until its input is at its end.
+
+    python -m tests.streaming.kill_points FOLDER [MUTANT]
+
+A child process runs the stream and dies at the step; others, each with another number of keepers, go on, and die at the
+same step of their first commit; the last one is left alone. The parent compares what that one counted with an oracle of
+three lines. It prints the steps at which a count was wrong, and fails if there are any. The mutant commits
+positions in a transaction of their own.
+
+The user's functions run in the child itself, so that it can be forked: a hundred children take seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import operator
+import os
+import signal
+import sys
+import traceback
+from collections import Counter
+from pathlib import Path
+
+from asyncmr import Job
+from asyncmr.streaming.store import Commit, StateStore
+from asyncmr.streaming.stream import Stream
+from tests.streaming.feeds import Instant, Listed
+
+BATCHES = [f"w{n % 3} w{n % 5} all\n".encode() for n in range(6)]
+ORACLE = Counter(word.decode() for batch in BATCHES for word in batch.split())
+STEPS = ("read", "kept", "begin", "deltas", "positions", "tokens", "commit", "committed", "told")
+
+
+def words(_key, line):
+    return [(word, 1) for word in line.split()]
+
+
+JOB = Job(mapper=words, fold=operator.add, partitions=5)
+
+
+class TwoTransactions(StateStore):
+    """The mutant."""
+
+    def commit(self, commit: Commit) -> None:
+        super().commit(commit)
+        with self._transaction() as database:
+            super()._write_positions(database, commit)
+
+    def _write_positions(self, database, commit):
+        pass
+
+
+class Fatal:
+    """Kills the process when a step is reached the n-th time."""
+
+    def __init__(self, step: str, times: int) -> None:
+        self._step = step
+        self._left = times
+
+    def reach(self, step: str) -> None:
+        if step == self._step:
+            self._left -= 1
+            if not self._left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FatalClock(Instant):
+    """Its time is asked for between what the keepers did and the transaction."""
+
+    def __init__(self, fatal: Fatal) -> None:
+        super().__init__()
+        self._reach = fatal.reach
+
+    def time(self) -> float:
+        if sys._getframe(1).f_code.co_name == "_commit":
+            self._reach("kept")
+        return super().time()
+
+
+class FatalFeed(Listed):
+    """Dies before it gives a batch, and when it hears that one is durable."""
+
+    def __init__(self, fatal: Fatal) -> None:
+        super().__init__(BATCHES, [2, 1])
+        self._reach = fatal.reach
+
+    async def batches(self, positions, around):
+        async for batch in super().batches(positions, around):
+            self._reach("read")
+            yield batch
+            self._reach("told")
+
+
+async def stream(folder: str, fatal: Fatal, keepers: int, store: type[StateStore]) -> dict[str, int]:
+    def make_store(path, *, durable):
+        return store(path, durable=durable, reach=fatal.reach)
+
+    async with Stream(
+        JOB,
+        [FatalFeed(fatal)],
+        state=folder,
+        executor="inline",
+        workers=1,
+        keepers=keepers,
+        clock=FatalClock(fatal),
+        durable=False,
+        make_store=make_store,
+    ) as running:
+        await running.join()
+        return dict(await running.top(100))
+
+
+def child(folder: Path, fatal: Fatal, keepers: int, store: type[StateStore]) -> bool:
+    """Runs the stream in a process of its own; whether it was killed. What it counted lies in a file then."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            counts = asyncio.run(stream(str(folder / "state"), fatal, keepers, store))
+            (folder / "counts").write_text(json.dumps(counts))
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return True
+    if status:
+        sys.exit(f"the stream failed, status {status}")
+    return False
+
+
+def main(folder: Path, store: type[StateStore]) -> int:
+    wrong, kills = [], 0
+    for step in STEPS:
+        for times in (1, 2, 3):
+            room = folder / f"{step}-{times}"
+            room.mkdir()
+            keepers = 1
+            if child(room, Fatal(step, times), keepers, store):
+                kills += 1
+                keepers = 3
+                kills += child(room, Fatal(step, 2), keepers, store)
+                child(room, Fatal("", 0), 2, store)
+            if json.loads((room / "counts").read_text()) != ORACLE:
+                wrong.append(f"{step}-{times}")
+    print(json.dumps({"kills": kills, "wrong": wrong}))  # noqa: T201
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    kind = TwoTransactions if sys.argv[2:] == ["two-transactions"] else StateStore
+    sys.exit(main(Path(sys.argv[1]), kind))
