@@ -10,7 +10,7 @@ from __future__ import annotations
 import marshal
 from collections.abc import Iterator
 from heapq import nlargest, nsmallest
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Literal
 
 from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_block, encode_pairs
@@ -18,6 +18,9 @@ from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.layout import Feed, Table
 from asyncmr.kernel.outlets import Item
 from asyncmr.protocols import Pair, Reduction
+
+# A block of results is decoded on the event loop, where it should take less than a millisecond.
+_RESULTS = 2048
 
 Place = tuple[int, int]
 """A key group and a pane."""
@@ -84,7 +87,9 @@ class State:
                 delta = Slice((), keys, list(map(table.__getitem__, keys)), None)
                 yield ("delta", *place, len(table)), encode_block(delta, placed=False)
             if results and keys:
-                yield ("results", *place), _pairs(self._reduction.results(keys, table))
+                found = self._reduction.results(keys, table)
+                while some := list(islice(found, _RESULTS)):
+                    yield ("results", *place), _pairs(some)
 
     def _top(self, argument: tuple[int, list[int]]) -> Iterator[Item]:
         """The `k` keys with the largest values in some panes together, as a block of pairs."""
@@ -93,7 +98,7 @@ class State:
         for group in sorted({group for group, _ in self._tables}):
             table = self._merged(group, panes)
             found = largest(k, [*found, *largest(k, list(self._reduction.results(list(table), table)))])
-        yield ("top",), _pairs(iter(found))
+        yield ("top",), _pairs(found)
 
     def _get(self, argument: tuple[int, list[int]], data: memoryview) -> Iterator[Item]:
         """The value of one key, if it has one: its group and the panes, and a block of pairs with the key."""
@@ -101,7 +106,7 @@ class State:
         (key,), _ = decode_pairs(data)
         table = self._merged(group, panes)
         if key in table:
-            yield ("found",), _pairs(self._reduction.results([key], table))
+            yield ("found",), _pairs(list(self._reduction.results([key], table)))
 
     def _drop(self, panes: list[int]) -> Iterator[Item]:
         """Forgets panes."""
@@ -148,8 +153,7 @@ def _first(k: int, pairs: list[Pair]) -> list[Pair]:
         return nsmallest(k, pairs, key=lambda pair: (type(pair[0]).__qualname__, repr(pair[0])))
 
 
-def _pairs(results: Iterator[Pair]) -> bytes:
-    pairs = list(results)
+def _pairs(pairs: list[Pair]) -> bytes:
     return encode_pairs([key for key, _ in pairs], [value for _, value in pairs])
 
 

@@ -18,7 +18,7 @@ from asyncmr.workers import Segments
 
 SPLIT_BYTES = 4 << 20
 # An epoch that is still open takes no more than this; what mappers made of it waits in the block store.
-EPOCH_BYTES = 64 << 20
+EPOCH_BYTES = 32 << 20
 
 
 @dataclass(slots=True)
@@ -190,6 +190,7 @@ class Epochs:
         for part in parts:
             segment.view[at : at + len(part)] = part
             at += len(part)
+            await asyncio.sleep(0)
         return Split(self._splits, size, buffer=segment, pieces=tuple(pieces))
 
 
