@@ -11,9 +11,10 @@ from anyio import CancelScope
 
 from asyncmr.actors import Receiver, Sender, TaskScope
 from asyncmr.pipeline.feeding import PIPE_BYTES
-from asyncmr.pipeline.messages import HANDLE, Mapped
+from asyncmr.pipeline.messages import HANDLE
 from asyncmr.protocols import Piece, Split
 from asyncmr.streaming.feed import Batch, Clock, Feed
+from asyncmr.streaming.mapping import MappedSplit
 from asyncmr.workers import Segments
 
 SPLIT_BYTES = 4 << 20
@@ -29,8 +30,7 @@ class Cut:
     batches: list[tuple[Feed, Batch]]
     size: int = 0
     begun: bool = False
-    mapped: Mapped | None = None
-    records: int = 0
+    mapped: MappedSplit | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -48,8 +48,8 @@ class Epoch:
 
 
 class Epochs:
-    """Makes epochs of batches. `map` maps a split; `known` says whether a token was committed; `pane_of` gives the pane
-    of a batch."""
+    """Makes epochs of batches. `map` maps a split of a pane; `known` says whether a token was committed; `pane_of`
+    gives the pane of a batch."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Epochs:
         interval: float,
         first: int,
         concurrency: int,
-        map: Callable[[Split], Awaitable[tuple[Mapped, int]]],
+        map: Callable[[Split, int], Awaitable[MappedSplit]],
         known: Callable[[str, str], Awaitable[bool]],
         pane_of: Callable[[Batch], int],
     ) -> None:
@@ -166,7 +166,7 @@ class Epochs:
         try:
             split = await self._split(batches)
             batches.clear()
-            cut.mapped, cut.records = await self._map(split)
+            cut.mapped = await self._map(split, cut.pane)
             cut.done.set()
         finally:
             self._slots.release()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from asyncmr.asynchronous import is_async
@@ -70,6 +70,14 @@ def streamable(job: Job) -> Step:
     return step
 
 
+@dataclass(slots=True)
+class MappedSplit:
+    """What became of a split: how many records it had, and the runs of each pane."""
+
+    records: int
+    panes: list[tuple[int, Mapped]]
+
+
 class StreamMapper:
     """Maps the splits of a stream, whose `partitioning` are its key groups. `program` also keeps its state."""
 
@@ -121,10 +129,10 @@ class StreamMapper:
         kind = batch_kind(step.mapper)
         self.memory = 0 if kind is None else kind.memory * resources.pool.workers
 
-    async def map(self, split: Split) -> tuple[Mapped, int]:
-        """What a split becomes, and how many records it had. The books of a batch job are kept for it alone: they are
-        not those of something that ends."""
+    async def map(self, split: Split, pane: int) -> MappedSplit:
+        """Maps a split, all of which belongs to one pane. The books of a batch job are kept for each split alone: those
+        of a stream would never be closed."""
         ledger = Ledger(self.title)
         mapper = SplitMapper(replace(self._context, ledger=ledger), shuffles=True, combines=True, total=None)
         mapped, _ = await mapper.map(split)
-        return mapped, ledger.records_read()
+        return MappedSplit(ledger.records_read(), [(pane, mapped)])

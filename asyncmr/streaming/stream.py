@@ -261,13 +261,14 @@ class Stream:
 
     async def _commit(self, epoch: Epoch) -> list[tuple[int, bytes]]:
         store, disk, wanted = self._store, self._state_disk, self._updates.wanted
-        mapped = [(cut.pane, cut.mapped) for cut in epoch.cuts if cut.mapped is not None]
+        splits = [cut.mapped for cut in epoch.cuts if cut.mapped is not None]
+        mapped = [paned for split in splits for paned in split.panes]
         async with self._turn:
             changes = await self._keepers.apply(mapped, store.outgrown(), results=wanted)
             commit = Commit(
                 epoch.number,
                 self._clock.time(),
-                records=sum(cut.records for cut in epoch.cuts),
+                records=sum(split.records for split in splits),
                 bytes=epoch.bytes,
                 deltas=changes.deltas,
                 positions=epoch.positions,
