@@ -23,9 +23,9 @@ _Place = int | Reason
 
 
 class PaneRule(NamedTuple):
-    """How lines are divided: where their time is, and how long a pane is, in milliseconds."""
+    """How lines are divided: where their time is, as `Timestamp` takes it, and how long a pane is, in milliseconds."""
 
-    timestamp: Timestamp
+    timestamp: str
     pane_ms: int
 
 
@@ -84,7 +84,7 @@ def divide(
     read from different partitions, each at a line end; by default it is all one.
     """
     block = bytes(data)
-    marks = rule.timestamp.marks(block)
+    marks = Timestamp(rule.timestamp).marks(block)
     if not marks:
         return Division([], [], [None] * max(len(sections), 1), block, None)
     times = times_of(marks)

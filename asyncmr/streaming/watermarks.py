@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# The watermark of a stream that has ended: every window ends before it.
-END = 1 << 62
+Partition = tuple[str, str]
+"""A feed, and one of its partitions."""
 
 
 class Watermarks:
     """The watermark of a stream, from what comes of its partitions.
 
         watermarks = Watermarks(idle=30.0)
-        watermarks.observe({"a.log": 12_000, "b.log": 10_000}, now=0.0)
+        watermarks.observe({("dir:logs", "a.log"): 12_000, ("dir:logs", "b.log"): 10_000}, now=0.0)
         watermarks.advance(now=1.0)   # 10,000
         watermarks.advance(now=31.0)  # 12,000: both are idle
 
@@ -32,7 +32,7 @@ class Watermarks:
     def __init__(self, *, idle: float) -> None:
         self._idle = idle
         self._value: int | None = None
-        self._active: dict[str, tuple[int | None, float]] = {}
+        self._active: dict[Partition, tuple[int | None, float]] = {}
         # As far as any partition has come, those that are forgotten by now included.
         self._furthest: int | None = None
 
@@ -41,14 +41,14 @@ class Watermarks:
         """The watermark, as of the last `advance`; None before any time was seen."""
         return self._value
 
-    def observe(self, latest: Mapping[str, int | None], now: float) -> None:
+    def observe(self, latest: Mapping[Partition, int | None], now: float) -> None:
         """Something came of these partitions; the latest time in it, None if no record had a time."""
         for partition, time in latest.items():
             before, _ = self._active.get(partition, (None, now))
             self._active[partition] = (_later(before, time), now)
             self._furthest = _later(self._furthest, time)
 
-    def ended(self, partition: str) -> None:
+    def ended(self, partition: Partition) -> None:
         """Nothing more comes of this partition; it does not hold the watermark back."""
         self._active.pop(partition, None)
 
@@ -67,15 +67,15 @@ class Watermarks:
             self._value = _later(self._value, min(time for time in times if time is not None))
         return self._value
 
-    def finish(self) -> int:
-        """The stream has ended: all windows become final."""
+    def finish(self, until: int | None) -> int | None:
+        """The input has ended: no partition holds the watermark, and it moves on to `until`, where all is final."""
         self._active.clear()
-        self._value = END
-        return END
+        self._value = _later(self._value, _later(self._furthest, until))
+        return self._value
 
     def saved(self) -> dict[str, Any]:
         """What `restored` needs, as JSON."""
-        active = {partition: time for partition, (time, _) in self._active.items()}
+        active = [[*partition, time] for partition, (time, _) in self._active.items()]
         return {"watermark": self._value, "furthest": self._furthest, "active": active}
 
     @classmethod
@@ -83,7 +83,7 @@ class Watermarks:
         """Goes on with what was saved; its partitions count as active since `now`."""
         watermarks = cls(idle=idle)
         watermarks._value, watermarks._furthest = saved["watermark"], saved["furthest"]
-        watermarks._active = {partition: (time, now) for partition, time in saved["active"].items()}
+        watermarks._active = {(feed, partition): (time, now) for feed, partition, time in saved["active"]}
         return watermarks
 
 

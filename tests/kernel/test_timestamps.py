@@ -81,8 +81,9 @@ def test_a_block_is_searched_as_its_lines_are_one_by_one(pattern, lines, ended):
     data = ("\n".join(lines) + "\n" * ended).encode()
     rows = data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n") if data else []
     matches = [re.search(pattern.encode(), row, re.MULTILINE) for row in rows]
-    expected = [(m[1] if m.re.groups else m[0]) or None if m else None for m in matches]
-    assert [mark or None for mark in Timestamp(pattern).marks(data)] == expected
+    expected = [((m[1] if m.re.groups else m[0]) if m else None) or b"" for m in matches]
+    # No match and an empty one are the same: no time.
+    assert [b"" if mark is None else mark for mark in Timestamp(pattern).marks(data)] == expected
 
 
 def test_a_member_of_json_lines_is_found_by_its_path():

@@ -5,12 +5,13 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmr.streaming.watermarks import END, Watermarks
+from asyncmr.streaming.watermarks import Watermarks
 
+A, B = ("feed", "a"), ("feed", "b")
 STEPS = st.lists(
     st.tuples(
         st.floats(0, 20),
-        st.dictionaries(st.sampled_from("abc"), st.none() | st.integers(0, 100), max_size=3),
+        st.dictionaries(st.sampled_from([A, B, ("other", "b")]), st.none() | st.integers(0, 100), max_size=3),
     ),
     max_size=12,
 )
@@ -23,7 +24,8 @@ def latest_of(*times):
 @given(STEPS)
 def test_it_is_the_minimum_over_active_partitions_and_never_goes_back(steps):
     watermarks, now, value, furthest = Watermarks(idle=10), 0.0, None, None
-    reached, seen = {}, {}
+    reached: dict = {}
+    seen: dict = {}
     for seconds, latest in steps:
         now += seconds
         for name, time in latest.items():
@@ -41,40 +43,40 @@ def test_it_is_the_minimum_over_active_partitions_and_never_goes_back(steps):
 
 def test_an_idle_partition_does_not_hold_it():
     watermarks = Watermarks(idle=10)
-    watermarks.observe({"a": 100, "b": 5}, now=0)
+    watermarks.observe({A: 100, B: 5}, now=0)
     assert watermarks.advance(now=9) == 5
-    watermarks.observe({"a": 200}, now=9)
+    watermarks.observe({A: 200}, now=9)
     assert watermarks.advance(now=10) == 200
 
 
 def test_where_all_are_idle_it_is_what_the_furthest_has_reached():
     watermarks = Watermarks(idle=10)
-    watermarks.observe({"a": 100, "b": 5}, now=0)
-    watermarks.observe({"b": 7}, now=5)
+    watermarks.observe({A: 100, B: 5}, now=0)
+    watermarks.observe({B: 7}, now=5)
     assert watermarks.advance(now=12) == 7
     assert watermarks.advance(now=15) == 100
 
 
 def test_a_partition_without_times_holds_it_until_it_is_idle():
     watermarks = Watermarks(idle=10)
-    watermarks.observe({"a": 100, "b": None}, now=0)
+    watermarks.observe({A: 100, B: None}, now=0)
     assert watermarks.advance(now=1) is None
-    watermarks.observe({"a": 101}, now=9)
+    watermarks.observe({A: 101}, now=9)
     assert watermarks.advance(now=10) == 101
 
 
 def test_a_partition_that_has_ended_does_not_hold_it():
     watermarks = Watermarks(idle=10)
-    watermarks.observe({"a": 100, "b": 5}, now=0)
-    watermarks.ended("b")
+    watermarks.observe({A: 100, B: 5}, now=0)
+    watermarks.ended(B)
     assert watermarks.advance(now=0) == 100
 
 
 def test_a_clock_that_is_set_back_leaves_nobody_active_for_long():
     watermarks = Watermarks(idle=10)
-    watermarks.observe({"a": 100, "b": 5}, now=1000)
+    watermarks.observe({A: 100, B: 5}, now=1000)
     assert watermarks.advance(now=0) == 5
-    watermarks.observe({"a": 100}, now=9)
+    watermarks.observe({A: 100}, now=9)
     assert watermarks.advance(now=10) == 100
 
 
@@ -93,7 +95,8 @@ def test_it_goes_on_with_what_was_saved(first, then):
         assert again.advance(now) == watermarks.advance(now)
 
 
-def test_at_the_end_all_time_has_passed():
+def test_at_the_end_of_the_input_all_windows_have_passed():
     watermarks = Watermarks(idle=10)
-    watermarks.observe({"a": 100}, now=0)
-    assert watermarks.finish() == watermarks.value == watermarks.advance(now=5) == END
+    watermarks.observe({A: 100, B: 5}, now=0)
+    assert watermarks.finish(None) == 100
+    assert watermarks.finish(120) == watermarks.value == watermarks.advance(now=5) == 120
