@@ -17,6 +17,7 @@ from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_bloc
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.layout import Feed, Table
 from asyncmr.kernel.outlets import Item
+from asyncmr.kernel.pane_tables import merged
 from asyncmr.protocols import Pair, Reduction
 
 # A block of results is decoded on the event loop, where it should take less than a millisecond.
@@ -69,27 +70,37 @@ class State:
                 changed.update(dict.fromkeys(run.keys))
         yield from ()
 
-    def _changes(self, argument: tuple[list[Place], bool]) -> Iterator[Item]:
-        """What has changed. `argument`: the places of which everything is wanted, and whether results are, too.
+    def _changes(self, argument: tuple[list[Place], list[tuple[list[int], bool]]]) -> Iterator[Item]:
+        """What has changed. `argument`: the places of which everything is wanted; and some windows, each as its panes,
+        and whether all results of it are wanted, or only those that have changed.
 
-        Items: `("delta" or "snapshot", group, pane, keys in the table)` with a block, and `("results", group, pane)`.
+        Items: `("delta" or "snapshot", group, pane, keys in the table)` with a block; and `("results", window)`, blocks
+        of pairs for each number of a window.
         """
-        wanted, results = argument
+        wanted, windows = argument
         whole = set(wanted)
         changed, self._changed = self._changed, {}
         for place in sorted(changed.keys() | (whole & self._tables.keys())):
             table = self._tables[place]
-            keys = list(changed.get(place, ()))
             if place in whole:
-                snapshot = Slice((), *self._reduction.snapshot(table))
-                yield ("snapshot", *place, len(table)), encode_block(snapshot, placed=False)
+                block = Slice((), *self._reduction.snapshot(table))
+                yield ("snapshot", *place, len(table)), encode_block(block, placed=False)
             else:
-                delta = Slice((), keys, list(map(table.__getitem__, keys)), None)
-                yield ("delta", *place, len(table)), encode_block(delta, placed=False)
-            if results and keys:
-                found = self._reduction.results(keys, table)
+                keys = list(changed[place])
+                block = Slice((), keys, list(map(table.__getitem__, keys)), None)
+                yield ("delta", *place, len(table)), encode_block(block, placed=False)
+        groups = sorted({group for group, _ in self._tables}) if windows else []
+        for number, (panes, all_of_it) in enumerate(windows):
+            for group in groups:
+                of = None
+                if not all_of_it:
+                    of = list(dict.fromkeys(key for pane in panes for key in changed.get((group, pane), ())))
+                    if not of:
+                        continue
+                table = self._merged(group, panes, of)
+                found = self._reduction.results(list(table) if of is None else of, table)
                 while some := list(islice(found, _RESULTS)):
-                    yield ("results", *place), _pairs(some)
+                    yield ("results", number), _pairs(some)
 
     def _top(self, argument: tuple[int, list[int]]) -> Iterator[Item]:
         """The `k` keys with the largest values in some panes together, as a block of pairs."""
@@ -121,17 +132,10 @@ class State:
             table = self._tables[place] = self._reduction.table()
         return table
 
-    def _merged(self, group: int, panes: list[int]) -> Table:
-        """The table of some panes together."""
+    def _merged(self, group: int, panes: list[int], keys: list[Any] | None = None) -> Table:
+        """The table of some panes together, at least of `keys`."""
         tables = [self._tables[group, pane] for pane in panes if (group, pane) in self._tables]
-        if len(tables) == 1:
-            return tables[0]
-        merged = self._reduction.table()
-        for table in tables:
-            # A copy, since to merge may change the left one of two accumulators in place.
-            block = encode_block(Slice((), *self._reduction.snapshot(table)), placed=False)
-            self._reduction.gather(merged, decode_block(memoryview(block)))
-        return merged
+        return tables[0] if len(tables) == 1 else merged(self._reduction, tables, keys)
 
 
 def largest(k: int, pairs: list[Pair]) -> list[Pair]:

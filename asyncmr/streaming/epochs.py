@@ -24,12 +24,16 @@ EPOCH_BYTES = 32 << 20
 
 @dataclass(slots=True)
 class Cut:
-    """A split on its way. `pane`: the stretch of time that all of it belongs to."""
+    """A split on its way. `pane`: the stretch of time that all of it belongs to, unless it is to be divided. `told`:
+    the watermark when it was begun. `sections`: where what came from a partition of a feed ends in it."""
 
+    number: int
     pane: int
+    told: int | None
     batches: list[tuple[Feed, Batch]]
     size: int = 0
     begun: bool = False
+    sections: list[tuple[tuple[str, str], int]] = field(default_factory=list)
     mapped: MappedSplit | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -48,8 +52,12 @@ class Epoch:
 
 
 class Epochs:
-    """Makes epochs of batches. `map` maps a split of a pane; `known` says whether a token was committed; `pane_of`
-    gives the pane of a batch."""
+    """Makes epochs of batches.
+
+    `map` maps a split that was cut; `known` says whether a token was committed; `begin` gives the watermark that a
+    split with this number is told; `pane_of` gives the pane of a batch. `ticks`: an epoch ends after each interval,
+    even if nothing came.
+    """
 
     def __init__(
         self,
@@ -60,9 +68,11 @@ class Epochs:
         interval: float,
         first: int,
         concurrency: int,
-        map: Callable[[Split, int], Awaitable[MappedSplit]],
+        map: Callable[[Split, Cut], Awaitable[MappedSplit]],
         known: Callable[[str, str], Awaitable[bool]],
+        begin: Callable[[int], int | None],
         pane_of: Callable[[Batch], int],
+        ticks: bool = False,
     ) -> None:
         self._scope = scope
         self._segments = segments
@@ -70,7 +80,9 @@ class Epochs:
         self._interval = interval
         self._map = map
         self._known = known
+        self._begin = begin
         self._pane_of = pane_of
+        self._ticks = ticks
         self._slots = asyncio.Semaphore(concurrency)
         self._guard = asyncio.Lock()  # of the open epoch: whoever adds to it or closes it
         self._epoch = Epoch(first)
@@ -102,7 +114,8 @@ class Epochs:
         """Closes an epoch an interval after its first batch, and sends it on; at the end the last one."""
         with outlet:
             while True:
-                await self._begun.wait()
+                if not self._ticks:
+                    await self._begun.wait()
                 self._pause = CancelScope()
                 if not self._ended and self._epoch.bytes < EPOCH_BYTES:
                     with self._pause:
@@ -110,7 +123,7 @@ class Epochs:
                 async with self._guard:
                     epoch, ended = self._epoch, self._ended
                     await self._begin_last(epoch)
-                    something = bool(epoch.cuts or epoch.positions or epoch.told)
+                    something = bool(epoch.cuts or epoch.positions or epoch.told or self._ticks)
                     self._epoch = Epoch(epoch.number + something)
                     if not ended:
                         self._begun.clear()
@@ -142,7 +155,8 @@ class Epochs:
         last = epoch.cuts[-1] if epoch.cuts else None
         if last is None or last.begun or last.pane != pane or last.size + len(batch.data) > SPLIT_BYTES:
             await self._begin_last(epoch)
-            last = Cut(pane, [])
+            self._splits += 1
+            last = Cut(self._splits, pane, self._begin(self._splits), [])
             epoch.cuts.append(last)
         last.batches.append((feed, batch))
         last.size += len(batch.data)
@@ -159,19 +173,18 @@ class Epochs:
             cut.begun = True
             batches, cut.batches = cut.batches, []
             await self._slots.acquire()
-            self._splits += 1
             self._scope.spawn(lambda: self._mapped(cut, batches), name="map")
 
     async def _mapped(self, cut: Cut, batches: list[tuple[Feed, Batch]]) -> None:
         try:
-            split = await self._split(batches)
+            split = await self._split(cut, batches)
             batches.clear()
-            cut.mapped = await self._map(split, cut.pane)
+            cut.mapped = await self._map(split, cut)
             cut.done.set()
         finally:
             self._slots.release()
 
-    async def _split(self, batches: list[tuple[Feed, Batch]]) -> Split:
+    async def _split(self, cut: Cut, batches: list[tuple[Feed, Batch]]) -> Split:
         """The batches as one split, in memory that the workers share unless it is little."""
         pieces: list[Piece] = []
         parts: list[bytes] = []
@@ -183,15 +196,19 @@ class Epochs:
             if not batch.data.endswith(b"\n"):
                 parts.append(b"\n")
                 size += 1
+            place = (feed.name, batch.partition)
+            if cut.sections and cut.sections[-1][0] == place:
+                cut.sections.pop()
+            cut.sections.append((place, size))
         if size <= PIPE_BYTES:
-            return Split(self._splits, size, b"".join(parts), pieces=tuple(pieces))
+            return Split(cut.number, size, b"".join(parts), pieces=tuple(pieces))
         segment = await self._segments.lease(size)
         at = 0
         for part in parts:
             segment.view[at : at + len(part)] = part
             at += len(part)
             await asyncio.sleep(0)
-        return Split(self._splits, size, buffer=segment, pieces=tuple(pieces))
+        return Split(cut.number, size, buffer=segment, pieces=tuple(pieces))
 
 
 def _place(feed: Feed, batch: Batch) -> str:

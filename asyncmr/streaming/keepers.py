@@ -35,19 +35,19 @@ STAGE = "keep"
 
 
 class Changes:
-    """What an epoch changed. `results`: blocks of pairs, by pane, if they were asked for."""
+    """What an epoch changed. `results`: blocks of pairs, by the number of the window, as they were asked for."""
 
     def __init__(self) -> None:
         self.deltas: list[Delta] = []
         self.keys: dict[Place, int] = {}
-        self.results: list[tuple[int, bytes]] = []
+        self.results: dict[int, list[bytes]] = {}
 
     def take(self, items: Sequence[Item]) -> None:
         """Adds what a keeper answered."""
         for meta, data in items:
             match meta:
-                case ("results", _, pane):
-                    self.results.append((pane, bytes(data)))
+                case ("results", window):
+                    self.results.setdefault(window, []).append(bytes(data))
                 case (kind, group, pane, keys):
                     self.keys[group, pane] = keys
                     self.deltas.append(Delta((group, pane), bytes(data), kind == "snapshot"))
@@ -95,10 +95,14 @@ class Keepers:
         await self._each(lambda keeper: keeper.again(keeper.ready))
 
     async def apply(
-        self, mapped: Sequence[tuple[int, Mapped]], outgrown: Sequence[Place], *, results: bool
+        self,
+        mapped: Sequence[tuple[int, Mapped]],
+        outgrown: Sequence[Place],
+        windows: Sequence[tuple[list[int], bool]] = (),
     ) -> Changes:
         """Takes in what was mapped, each with its pane, in input order, and gives what that changed. `outgrown`: the
-        tables to be given whole. `results`: whether the results of the changed keys are wanted as well.
+        tables to be given whole. `windows`: those of which results are wanted, each as its panes, and whether all
+        of them are, or those of the changed keys.
 
         Raises:
             WorkerDied: a keeper died more often than the retries allow.
@@ -108,7 +112,7 @@ class Keepers:
 
         async def one(keeper: _Keeper) -> None:
             places = [place for place in outgrown if place[0] in keeper.groups]
-            changes.take(await keeper.again(partial(keeper.epoch, mapped, places, results)))
+            changes.take(await keeper.again(partial(keeper.epoch, mapped, places, list(windows))))
 
         await self._each(one)
         changes.deltas.sort(key=lambda delta: delta.place)
@@ -133,6 +137,11 @@ class Keepers:
         keeper = self._keepers[group % len(self._keepers)]
         items = await keeper.asked("get", (group, list(panes)), encode_pairs([key], [None]))
         return decode_pairs(bytes(items[0][1]))[1][0] if items else None
+
+    @property
+    def panes(self) -> list[int]:
+        """The panes that have keys."""
+        return sorted({pane for _, pane in self.keys})
 
     async def drop(self, panes: Sequence[int]) -> None:
         """Forgets panes, which are committed as dropped."""
@@ -206,7 +215,10 @@ class _Keeper:
         return found
 
     async def epoch(
-        self, mapped: Sequence[tuple[int, Mapped]], places: list[Place], results: bool
+        self,
+        mapped: Sequence[tuple[int, Mapped]],
+        places: list[Place],
+        windows: list[tuple[list[int], bool]],
     ) -> list[Item]:
         """Takes in what concerns its groups, and gives what that changed."""
         await self.ready()
@@ -219,7 +231,7 @@ class _Keeper:
                 ]
                 if mine:
                     await self._feed(pane, mine)
-        return await self._call("changes", (places, results))
+        return await self._call("changes", (places, windows))
 
     async def _feed(self, pane: int, mine: list[tuple[int, Any]]) -> None:
         size = sum(block.piece_size(number) for _, (block, number) in mine)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from asyncmr.asynchronous import is_async
@@ -14,15 +15,17 @@ from asyncmr.job import Job, Step
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.formats import SlicedPairs
 from asyncmr.kernel.naming import runnable_mapper
+from asyncmr.kernel.paned import PanedSplit
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.program import StepProgram
 from asyncmr.kernel.reductions import reduction_of
-from asyncmr.pipeline.attempts import Attempts
+from asyncmr.pipeline.attempts import Attempts, Task
 from asyncmr.pipeline.context import StepContext
+from asyncmr.pipeline.feeding import split_buffer, whole
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.legs import Leg
 from asyncmr.pipeline.mapper import SplitMapper
-from asyncmr.pipeline.messages import Mapped
+from asyncmr.pipeline.messages import Mapped, Pieces
 from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.setups import preparation
 from asyncmr.pipeline.skipping import Skipping
@@ -72,10 +75,13 @@ def streamable(job: Job) -> Step:
 
 @dataclass(slots=True)
 class MappedSplit:
-    """What became of a split: how many records it had, and the runs of each pane."""
+    """What became of a split: how many records it had, and the runs of each pane. `aside`: why lines are in none, how
+    many, and they. `latest`: the latest time in each of its sections, in milliseconds since 1970."""
 
     records: int
     panes: list[tuple[int, Mapped]]
+    aside: list[tuple[str, int, bytes]] = field(default_factory=list)
+    latest: list[int | None] = field(default_factory=list)
 
 
 class StreamMapper:
@@ -136,3 +142,51 @@ class StreamMapper:
         mapper = SplitMapper(replace(self._context, ledger=ledger), shuffles=True, combines=True, total=None)
         mapped, _ = await mapper.map(split)
         return MappedSplit(ledger.records_read(), [(pane, mapped)])
+
+    async def map_panes(
+        self,
+        split: Split,
+        rule: tuple[str, int],
+        *,
+        open_from: int | None,
+        believed: int | None,
+        sections: Sequence[int],
+    ) -> MappedSplit:
+        """Maps a split that is divided by the time of its lines, in the worker; the arguments are those of
+        `kernel.panes.divide`."""
+        context, groups = self._context, self.partitioning.partitions
+        argument = tuple(
+            PanedSplit(split.index, groups, tuple(rule), open_from, believed, tuple(sections))  # type: ignore[arg-type]
+        )
+        title = f"split {split.index}"
+        task = Task(context.map_stage, title, "map_panes", argument, split, split.length)
+        try:
+            done = await context.attempts.run(task, whole([split_buffer(split)]), context.made)
+        finally:
+            split.release()
+        made, facts = done.outcome, done.facts
+        stored = made.stored(split.index)
+        panes = [
+            (pane, Mapped(split.index, _of_pane(stored, place, groups), facts["pairs"], facts["pairs_out"]))
+            for place, pane in enumerate(facts["panes"])
+        ]
+        found = MappedSplit(facts["records"], panes, latest=facts["latest"])
+        for (reason, lines), block in zip(facts["aside"].items(), made.loose, strict=True):
+            found.aside.append((reason, lines, await context.store.read(block)))
+        made.free_loose()
+        return found
+
+
+def _of_pane(stored: Sequence[Pieces], place: int, groups: int) -> tuple[Pieces, ...]:
+    """Of runs whose shares are numbered through all panes, those of one, with its own numbers."""
+    found = []
+    for pieces in stored:
+        mine = [
+            (share - place * groups, number)
+            for share, number in zip(pieces.shares, pieces.numbers, strict=True)
+            if share // groups == place
+        ]
+        if mine:
+            shares, numbers = zip(*mine, strict=True)
+            found.append(Pieces(pieces.rank, pieces.block, shares, numbers))
+    return tuple(found)

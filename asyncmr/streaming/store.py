@@ -30,6 +30,8 @@ FORMAT = "1"
 # Deltas of a table may be so many bytes before it is worth a snapshot, and so many tables get one in an epoch.
 _LEAST_DELTAS = 64 << 10
 _SNAPSHOTS = 8
+# So many bytes are kept of the lines that count nowhere.
+_MOST_ASIDE = 64 << 20
 
 _TABLES = """
 PRAGMA locking_mode = EXCLUSIVE;
@@ -46,6 +48,9 @@ CREATE TABLE IF NOT EXISTS blocks (
     number INTEGER PRIMARY KEY, grp INTEGER NOT NULL, pane INTEGER NOT NULL, data BLOB NOT NULL,
     checksum INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS aside (
+    number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, reason TEXT NOT NULL, data BLOB NOT NULL
+);
 CREATE INDEX IF NOT EXISTS blocks_by_place ON blocks (grp, pane, number);
 """
 
@@ -56,6 +61,10 @@ class StateFolder(JournalFolder):
     what = "state of a stream"
     user = "this stream"
     database_name = "state.sqlite"
+
+
+Aside = tuple[str, int, bytes]
+"""Lines that count nowhere: why, how many, and they."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +79,9 @@ class Delta:
 @dataclass(frozen=True, slots=True)
 class Commit:
     """An epoch. `time`: when, in seconds since the epoch. `records`, `bytes`: what it read. `positions`: by feed and
-    partition. `tokens`: by feed. `dropped`: panes that are not needed any more. `notes`: what else is to be known
-    after a restart, as JSON-able values by name."""
+    partition. `tokens`: by feed. `dropped`: panes that are not needed any more. `aside`: lines
+    that count nowhere. `notes`: what else is to be known after a restart, as JSON-able values
+    by name."""
 
     epoch: int
     time: float
@@ -81,6 +91,7 @@ class Commit:
     positions: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     tokens: Sequence[tuple[str, str]] = ()
     dropped: Sequence[int] = ()
+    aside: Sequence[Aside] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -114,6 +125,7 @@ class StateStore:
         self.time: float | None = None
         self.records = 0
         self.bytes = 0
+        self.aside: dict[str, int] = {}
 
     def open(self, identity: Mapping[str, str]) -> None:
         """Claims the folder, and makes the database or reads what it holds. `identity`: what the state is of, in words.
@@ -147,6 +159,7 @@ class StateStore:
                 differences=tuple(changed),
             )
         progress = self.noted("progress") or {}
+        self.aside = progress.get("aside", {})
         self.epoch, self.time = progress.get("epoch", 0), progress.get("time")
         self.records, self.bytes = progress.get("records", 0), progress.get("bytes", 0)
         rows = self._database.execute("SELECT grp, pane, length(data) FROM blocks ORDER BY number")
@@ -218,6 +231,7 @@ class StateStore:
                 self._grown(delta.place, len(delta.data))
         for place in [place for place in {**self._whole, **self._deltas} if place[1] in commit.dropped]:
             self._forget(place)
+        self.aside = self._with(commit)
         self.epoch, self.time = commit.epoch, commit.time
         self.records += commit.records
         self.bytes += commit.bytes
@@ -239,13 +253,39 @@ class StateStore:
             [(*token, commit.time) for token in commit.tokens],
         )
         database.execute("DELETE FROM tokens WHERE time < ?", (commit.time - self._token_seconds,))
+        self._set_aside(database, commit)
         progress = {
+            "aside": self._with(commit),
             "epoch": commit.epoch,
             "time": commit.time,
             "records": self.records + commit.records,
             "bytes": self.bytes + commit.bytes,
         }
         self._note(database, {"progress": progress, **commit.notes})
+
+    def _set_aside(self, database: sqlite3.Connection, commit: Commit) -> None:
+        database.executemany(
+            "INSERT INTO aside (epoch, reason, data) VALUES (?, ?, ?)",
+            [(commit.epoch, reason, data) for reason, _, data in commit.aside],
+        )
+        if commit.aside:
+            database.execute(
+                "DELETE FROM aside WHERE number <= (SELECT max(number) FROM (SELECT number, sum(length(data)) "
+                "OVER (ORDER BY number DESC) AS size FROM aside) WHERE size > ?)",
+                (_MOST_ASIDE,),
+            )
+
+    def _with(self, commit: Commit) -> dict[str, int]:
+        """How many lines are aside once this is committed, by reason."""
+        total = dict(self.aside)
+        for reason, lines, _ in commit.aside:
+            total[reason] = total.get(reason, 0) + lines
+        return total
+
+    def set_aside(self) -> list[tuple[str, bytes]]:
+        """The lines that count nowhere, each block with the reason, oldest first; the latest 64 MiB of them."""
+        with self._translated():
+            return self._database.execute("SELECT reason, data FROM aside ORDER BY number").fetchall()
 
     def _write_positions(self, database: sqlite3.Connection, commit: Commit) -> None:
         self._reach("positions")

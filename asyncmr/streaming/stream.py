@@ -11,6 +11,7 @@ Every arrow is bounded. An epoch is what an interval's batches come to, and is c
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 import tempfile
@@ -32,15 +33,19 @@ from asyncmr.job import Job
 from asyncmr.kernel.decoding import TextLines
 from asyncmr.pipeline.fingerprint import described, encoding
 from asyncmr.pipeline.resources import Resources
-from asyncmr.protocols import Decoder
+from asyncmr.protocols import Decoder, Split
 from asyncmr.storage.disk import Disk
-from asyncmr.streaming.epochs import Epoch, Epochs
+from asyncmr.streaming.emission import is_final
+from asyncmr.streaming.epochs import Cut, Epoch, Epochs
 from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings, SystemClock
 from asyncmr.streaming.keepers import Keepers
-from asyncmr.streaming.mapping import StreamMapper, streamable
+from asyncmr.streaming.mapping import MappedSplit, StreamMapper, streamable
+from asyncmr.streaming.progress import Moved, Progress
 from asyncmr.streaming.store import Commit, StateStore
-from asyncmr.streaming.updates import Updates
+from asyncmr.streaming.updates import Blocks, Changed, Updates
 from asyncmr.streaming.view import QueueInfo, SourceInfo, StreamStats, Update, WindowInfo
+from asyncmr.streaming.windowing import Windowing
+from asyncmr.streaming.windows import RunningTotals, Window
 from asyncmr.workers import Pool
 
 # What feeds have given and no epoch has taken yet.
@@ -61,6 +66,8 @@ class Stream:
     which is fixed when the state is made. `feeds`: where lines come from (`Feed`), each with a name of its own.
     `state`: the folder of the state, made if it is not there. A stream goes on where the last one with this
     folder was committed; without, it begins anew, and its state is gone with it.
+    `window`: what the values are of, as `Windowing.of` takes it: "1m", "10m/1m", "1m event json:time"; by default all
+    time.
     `interval`: seconds after which what was read is committed. `workers`, `memory`, `retries`, `task_timeout`,
     `setup_timeout`, `executor` and `hash_key`: as for `Engine`. `keepers`: how many more processes hold the state; this
     and `workers` may be others at each start. `decoder`: what makes records of lines. `durable`: an epoch is forced to
@@ -84,6 +91,7 @@ class Stream:
         job: Job,
         feeds: Sequence[Feed],
         *,
+        window: str | Windowing | None = None,
         state: str | os.PathLike[str] | None = None,
         interval: float = 0.2,
         workers: int | None = None,
@@ -102,6 +110,8 @@ class Stream:
         streamable(job)
         self._job = job
         self._feeds = tuple(feeds)
+        self._windowing = Windowing.of(window)
+        self._windowed = not isinstance(self._windowing.windows, RunningTotals)
         names = [feed.name for feed in self._feeds]
         if twice := {name for name in names if names.count(name) > 1}:
             raise UsageError(
@@ -168,6 +178,14 @@ class Stream:
             stack.push_async_callback(self._keepers.close)
             await self._keepers.load()
             self._positions = await self._state_disk.run(self._store.positions)
+            idle = self._windowing.idle_ms / 1000
+            saved = await self._state_disk.run(self._store.noted, "time")
+            self._progress = (
+                Progress(idle=idle)
+                if saved is None
+                else Progress.restored(saved, idle=idle, now=self._clock.time())
+            )
+            self._mapper = mapper
             self._resources = resources
             self._scope = await stack.enter_async_context(TaskScope())
             self._start(mapper, resources)
@@ -196,6 +214,7 @@ class Stream:
             **described(self._job),
             "the number of key groups": str(mapper.partitioning.partitions),
             "the format of the input": repr(self._decoder),
+            **self._windowing.fingerprint(),
         }
         await disk.run(self._store.open, identity)
         stack.push_async_callback(disk.run, self._store.close)
@@ -209,9 +228,11 @@ class Stream:
             interval=self._interval,
             first=self._store.epoch + 1,
             concurrency=resources.pool.workers + 1,
-            map=mapper.map,
+            map=self._map,
             known=lambda feed, token: disk.run(self._store.has_token, feed, token),
-            pane_of=lambda batch: 0,
+            begin=self._progress.begin,
+            pane_of=lambda batch: self._windowing.pane_at(batch.time, self._progress.watermark),
+            ticks=self._windowed,
         )
         batches_out, batches_in = open_channel("batches", _BATCHES, tuple[Feed, Batch])
         epochs_out, epochs_in = open_channel("epochs", 1, Epoch)
@@ -246,35 +267,79 @@ class Stream:
                     "gave before is committed or will be read again"
                 ) from error
 
+    async def _map(self, split: Split, cut: Cut) -> MappedSplit:
+        windowing = self._windowing
+        if windowing.rule is None:
+            return await self._mapper.map(split, cut.pane)
+        return await self._mapper.map_panes(
+            split,
+            windowing.rule,
+            open_from=windowing.open_from(cut.told),
+            believed=windowing.believed(self._clock.time()),
+            sections=[end for _, end in cut.sections],
+        )
+
     async def _commit_all(self, epochs: Epochs, inlet: Receiver[Epoch]) -> None:
+        number = self._store.epoch
         with inlet:
             async for epoch in inlet:
                 for cut in epoch.cuts:
                     await cut.done.wait()
-                blocks = await self._commit(epoch)
+                number = epoch.number
+                blocks = await self._commit(epoch, self._moved(epoch))
                 epochs.committed(epoch)
                 for tell in epoch.told:
                     tell()
-                await self._updates.publish(epoch.number, blocks)
+                await self._updates.publish(number, blocks)
+        if self._windowed and self._stack is not None:  # the feeds have ended, rather than been stopped
+            moved = self._progress.finish(self._windowing.ended(self._keepers.panes))
+            await self._updates.publish(number + 1, await self._commit(Epoch(number + 1), moved))
         self._updates.end()
         self._ended.set()
 
-    async def _commit(self, epoch: Epoch) -> list[tuple[int, bytes]]:
-        store, disk, wanted = self._store, self._state_disk, self._updates.wanted
+    def _moved(self, epoch: Epoch) -> Moved:
+        """How far the epoch brings time."""
+        now = self._clock.time()
+        latest: dict[tuple[str, str], int | None] = {}
+        if self._windowing.rule is None:
+            latest["", "clock"] = math.floor(now * 1000)
+        for cut in epoch.cuts:
+            for (place, _), time in zip(cut.sections, cut.mapped.latest if cut.mapped else (), strict=False):
+                before = latest.get(place)
+                latest[place] = time if before is None or time is None else max(before, time)
+        return self._progress.commit([cut.number for cut in epoch.cuts], latest, now)
+
+    async def _commit(self, epoch: Epoch, moved: Moved) -> Blocks:
+        store, disk, windowing = self._store, self._state_disk, self._windowing
         splits = [cut.mapped for cut in epoch.cuts if cut.mapped is not None]
         mapped = [paned for split in splits for paned in split.panes]
+        panes = sorted({*self._keepers.panes, *(pane for pane, _ in mapped)})
+        final = windowing.final(panes, *moved)
+        expired = windowing.expired(panes, moved.after)
+        if not (mapped or epoch.positions or epoch.tokens or final or expired):
+            return []
+        wanted: list[Window] = []
+        if self._updates.wanted:
+            changed = windowing.changed({pane for pane, _ in mapped}) if windowing.emit == "updates" else []
+            wanted = [*(window for window in changed if window not in final), *final]
         async with self._turn:
-            changes = await self._keepers.apply(mapped, store.outgrown(), results=wanted)
+            specs = [(self._panes_of(window, panes), window in final) for window in wanted]
+            changes = await self._keepers.apply(mapped, store.outgrown(), specs)
             commit = Commit(
                 epoch.number,
                 self._clock.time(),
                 records=sum(split.records for split in splits),
                 bytes=epoch.bytes,
-                deltas=changes.deltas,
+                deltas=[delta for delta in changes.deltas if delta.place[1] not in expired],
                 positions=epoch.positions,
                 tokens=epoch.tokens,
+                dropped=expired,
+                aside=[aside for split in splits for aside in split.aside],
+                notes={"time": self._progress.saved()} if self._windowed else {},
             )
             await disk.run(store.commit, commit)
+            if expired:
+                await self._keepers.drop(expired)
         for _, one in mapped:
             for pieces in one.stored:
                 self._resources.store.free(pieces.block)
@@ -283,7 +348,15 @@ class Stream:
         self._rates.append((commit.time, commit.records))
         while self._rates[0][0] < commit.time - _RATE_SECONDS:
             self._rates.popleft()
-        return changes.results
+        return [
+            Changed(_seconds(window.start), window in final, changes.results.get(index, []))
+            for index, window in enumerate(wanted)
+        ]
+
+    def _panes_of(self, window: Window, panes: Sequence[int]) -> list[int]:
+        """Those of these panes that are in a window."""
+        of = self._windowing.windows.panes_of(window)
+        return [pane for pane in panes if pane in of]
 
     def __aiter__(self) -> AsyncGenerator[Update, None]:
         return self.updates()
@@ -314,9 +387,26 @@ class Stream:
             return await self._keepers.get(key, self._panes(window))
 
     async def windows(self) -> list[WindowInfo]:
-        """The windows that the state holds: one, of all time."""
+        """The windows that the state holds, oldest first; keys that are in several panes of a window count in each."""
         self._check()
-        return [WindowInfo(None, None, sum(self._keepers.keys.values()), "open")]
+        frontier = self._windowing.frontier(self._progress.final)
+        keys: dict[int, int] = {}
+        for (_, pane), number in self._keepers.keys.items():
+            keys[pane] = keys.get(pane, 0) + number
+        return [
+            WindowInfo(
+                _seconds(window.start),
+                _seconds(window.end),
+                sum(keys[pane] for pane in self._panes_of(window, sorted(keys))),
+                "closed" if is_final(window, frontier) else "open",
+            )
+            for window in self._windowing.windows.over(sorted(keys))
+        ]
+
+    async def set_aside(self) -> list[tuple[str, bytes]]:
+        """Lines that count nowhere, each block with the reason: "late", "untimed" or "ahead"; the latest 64 MiB."""
+        self._check()
+        return await self._state_disk.run(self._store.set_aside)
 
     def stats(self) -> StreamStats:
         """How the stream is doing."""
@@ -331,6 +421,8 @@ class Stream:
             bytes=store.bytes,
             records_per_second=records / max(seconds, self._interval),
             keys=sum(self._keepers.keys.values()),
+            late=store.aside.get("late", 0),
+            watermark=_seconds(self._progress.watermark) if self._windowed else None,
             queues=tuple(queue() for queue in self._queues),
             state_bytes=store.size,
             sources=tuple(map(self._source, self._feeds)),
@@ -350,10 +442,14 @@ class Stream:
         async with self:
             yield {"stream": self}
 
-    def _panes(self, window: float | None) -> list[int]:
-        if window is not None:
-            raise UsageError(f"window={window}: this stream has no windows, but running totals; leave it out")
-        return [0]
+    def _panes(self, start: float | None) -> list[int]:
+        """The panes of the window that starts then; by default of the latest."""
+        panes = self._keepers.panes
+        windows = self._windowing.windows.over(panes)
+        if not self._windowed and start is not None:
+            raise UsageError(f"window={start}: this stream has no windows, but running totals; leave it out")
+        found = windows[-1:] if start is None else [w for w in windows if _seconds(w.start) == start]
+        return self._panes_of(found[0], panes) if found else []
 
     def _source(self, feed: Feed) -> SourceInfo:
         positions = self._positions.get(feed.name, {})
@@ -374,3 +470,7 @@ class Stream:
 def _queue(end: Receiver[Any]) -> QueueInfo:
     stats = end.stats()
     return QueueInfo(stats.name, stats.bytes, stats.capacity)
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import Any, NamedTuple
 
 from asyncmr.actors import ChannelClosed, Sender, open_channel
 from asyncmr.kernel.blocks import decode_pairs
@@ -13,7 +13,16 @@ from asyncmr.streaming.view import Update
 # What may wait for one who is slow; then the stream waits.
 _WAITING = 8 << 20
 
-Blocks = list[tuple[int, bytes]]
+
+class Changed(NamedTuple):
+    """A window, by its start in seconds; whether it is final; and blocks of the pairs that changed in it."""
+
+    window: float | None
+    final: bool
+    blocks: list[bytes]
+
+
+Blocks = list[Changed]
 
 
 class Updates:
@@ -30,7 +39,7 @@ class Updates:
 
     async def publish(self, epoch: int, blocks: Blocks) -> None:
         """Tells everybody, in the order of the epochs."""
-        size = sum(len(data) for _, data in blocks)
+        size = sum(len(block) for changed in blocks for block in changed.blocks)
         for sender in tuple(self._senders):
             try:
                 await sender.send((epoch, blocks), size)
@@ -44,7 +53,7 @@ class Updates:
             self._forget(sender)
 
     async def __call__(self) -> AsyncGenerator[Update, None]:
-        """The updates from now on, one for each epoch and pane."""
+        """The updates from now on, one for each epoch and window."""
         if self._ended:
             return
         sender, receiver = open_channel("updates", _WAITING, tuple[int, Blocks])
@@ -52,12 +61,13 @@ class Updates:
         try:
             with receiver:
                 async for epoch, blocks in receiver:
-                    changes: dict[int, list[tuple[Any, Any]]] = {}
-                    for pane, data in blocks:
-                        changes.setdefault(pane, []).extend(zip(*decode_pairs(data), strict=True))
-                        await asyncio.sleep(0)  # a block is what may hold the loop at a time
-                    for some in changes.values():
-                        yield Update(epoch, None, some)
+                    for window, final, encoded in blocks:
+                        changes: list[tuple[Any, Any]] = []
+                        for data in encoded:
+                            changes.extend(zip(*decode_pairs(data), strict=True))
+                            await asyncio.sleep(0)  # a block is what may hold the loop at a time
+                        if changes:
+                            yield Update(epoch, window, changes, final)
         finally:
             self._forget(sender)
 

@@ -19,6 +19,7 @@ class Listed:
         self.name = name
         self._batches = batches
         self._epochs = epochs
+        self.given = asyncio.Event()
 
     async def batches(
         self, positions: Mapping[str, Any], around: Surroundings
@@ -33,6 +34,7 @@ class Listed:
             for wait in waits[: at - first]:
                 await wait.wait()
             first = at
+        self.given.set()
 
 
 class Endless:
