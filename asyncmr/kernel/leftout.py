@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from asyncmr.kernel.outlets import Item
@@ -31,7 +31,9 @@ class Entry(NamedTuple):
 
 class LeftOut:
     """What one attempt has left out. `keep`: how many characters of each are told. `most`: more than so many raise
-    `Enough`. `counts`: how many there are, by role."""
+    `Enough`. `counts`: how many there are, by role. `origin`: where in the split a position is, if not
+    there.
+    """
 
     def __init__(self, keep: int, most: int | None) -> None:
         self._keep = keep
@@ -39,6 +41,7 @@ class LeftOut:
         self._entries: dict[str, list[tuple[Any, ...]]] = {}
         self._size = 0
         self.counts: dict[str, int] = {}
+        self.origin: Callable[[int], int] | None = None
 
     @property
     def full(self) -> bool:
@@ -51,6 +54,8 @@ class LeftOut:
         """Notes one. Raises `Enough` if that is one too many."""
         text = _text(shown, self._keep)
         cut = len(text) > self._keep
+        if position is not None and self.origin is not None:
+            position = self.origin(position)
         entry = Entry(position, error, message, text[: self._keep], cut, trace)
         self._entries.setdefault(role, []).append(tuple(entry))
         self._size += len(text) + len(message) + len(trace) + _ENTRY

@@ -162,6 +162,13 @@ class StepProgram:
         yield from outlet.finish()
         return {**facts, "pairs_out": outlet.pairs_out}
 
+    def map_panes(self, argument: tuple[Any, ...], feed: Feed) -> Task:
+        """A whole split of lines, divided by their time. `argument`: as `kernel.paned.PanedSplit` has it."""
+        from asyncmr.kernel.paned import PanedSplit, map_panes  # only streams with windows need it
+
+        left_out = None if self._guarding is None else self._guarding.left_out
+        return map_panes(self.map, PanedSplit(*argument), feed, left_out)
+
     def share(self, argument: tuple[int, int], feed: Feed) -> Task:
         """The mapper alone on the records between two positions of a split; yields blocks of its pairs."""
         start, stop = argument
