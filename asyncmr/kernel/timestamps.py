@@ -26,6 +26,8 @@ _DECIMAL = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 # milliseconds begin in 1973. What a number below each limit is multiplied with, and divided by.
 _SCALES = ((10**11, 1000, 1), (10**14, 1, 1), (10**17, 1, 1000), (10**20, 1, 1_000_000))
 _MOST_DIGITS = 20
+# The marks of lines without a time.
+_NOTHING: frozenset[Hashable] = frozenset((None, "", b""))
 
 # The time of web servers' logs: 21/Nov/2026:20:59:00 +0000
 _LOGGED = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d)(?: ([+-]\d{4}))?")
@@ -51,12 +53,18 @@ class Timestamp:
     milliseconds, microseconds or nanoseconds, which its size tells apart. What is finer than a millisecond is dropped.
 
     Raises:
-        UsageError: it is no regular expression, or the path is empty.
+        UsageError: it is no regular expression, or it or the path is empty.
     """
 
     where: str
 
     def __post_init__(self) -> None:
+        where: object = self.where
+        if not (isinstance(where, str) and where.strip()):
+            raise UsageError(
+                f"the timestamp {where!r} says nothing; give a regular expression whose first group is the time, "
+                r'such as "^(\S+)", or json:path'
+            )
         _reader(self.where)
 
     def marks(self, data: bytes) -> Marks:
@@ -161,16 +169,16 @@ def _loaded(line: str) -> Any:
 
 def times_of(marks: Iterable[Hashable]) -> dict[Hashable, int | None]:
     """The time of each mark, as `time_of` has it."""
-    marks = set(marks)
-    first: Any = next(iter(marks), None)
+    found = set(marks)
+    times: dict[Hashable, int | None] = dict.fromkeys(found & _NOTHING)
+    texts: set[Any] = found - _NOTHING
+    first: Any = next(iter(texts), None)
     kind = type(first)
-    if kind not in (bytes, str) or first[4:5] not in (b"-", "-") or set(map(type, marks)) != {kind}:
-        return {mark: time_of(mark) for mark in marks}
+    if kind not in (bytes, str) or first[4:5] not in (b"-", "-") or set(map(type, texts)) != {kind}:
+        return times | {mark: time_of(mark) for mark in texts}
     # Most lines of a second have the first half in common, and the lines of many seconds the second one.
-    texts: set[Any] = marks
     seconds = {half: _second(half) if _ends_at_a_second(half) else None for half in {t[:19] for t in texts}}
     rests = {half: _rest(half) for half in {text[19:] for text in texts}}
-    times: dict[Hashable, int | None] = {}
     for text in texts:
         second, rest = seconds[text[:19]], rests[text[19:]]
         times[text] = time_of(text) if second is None or rest is None else second + rest

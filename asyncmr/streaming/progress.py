@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 from asyncmr.streaming.watermarks import Partition, Watermarks
 
+CLOCK: Partition = ("", "")
+"""What stands for all partitions by the time of processing."""
+
 
 class Moved(NamedTuple):
     """From which to which watermark a commit moves what is final; None: before all time."""
@@ -27,6 +30,7 @@ class Progress:
         watermark = progress.begin(1)                                  # to be told to split 1
         moved = progress.commit([1], {("tail:a", "a"): 12_000}, now)   # then windowing.final(panes, *moved)
 
+    By the time of processing, the clock is the only partition: `progress.commit(splits, {CLOCK: milliseconds}, now)`.
     Splits begin in the order of their numbers. `saved` is JSON, to commit with the epoch; `restored` goes on with it,
     and what was not committed begins anew.
     """

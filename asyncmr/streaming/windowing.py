@@ -77,7 +77,7 @@ class Windowing:
             raise UsageError(f'emit={emit!r} is neither "updates" nor "final"')
         if running and emit == "final":
             raise UsageError('running totals are never final; give windows, such as "1m", or emit="updates"')
-        place = Timestamp(timestamp) if isinstance(timestamp, str) else timestamp
+        place = timestamp if isinstance(timestamp, Timestamp | None) else Timestamp(timestamp)
         found: dict[str, Any] = {
             "windows": chosen,
             "timestamp": place,
@@ -115,7 +115,9 @@ class Windowing:
                 given["emit"] = "final"
             elif word in _CLAUSES:
                 if (length := next(rest, None)) is None:
-                    raise UsageError(f'the window {window!r}: how long is missing behind "{word}"')
+                    raise UsageError(
+                        f'the window {window!r} does not say how long "{word}" is; write "{word} 30s", say'
+                    )
                 given[_CLAUSES[word]] = length
             else:
                 raise UsageError(

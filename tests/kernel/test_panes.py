@@ -143,3 +143,9 @@ def test_a_record_that_is_left_out_is_told_with_its_place_in_the_split(trail):
     assert [entry[0] for entry in entries] == [len(DATA) + len(b"15 x\n")]
     assert facts["skipped"] == {"mapper": 1}
     assert facts["records"] == 8
+
+
+def test_a_block_without_lines_has_no_panes():
+    items, facts = driven(program().map_panes(SPLIT, Rounds([b""])))
+    assert items == []
+    assert facts == {"records": 0, "pairs": 0, "pairs_out": 0, "panes": [], "aside": {}, "latest": [None]}

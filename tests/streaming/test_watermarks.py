@@ -10,41 +10,44 @@ from asyncmr.streaming.watermarks import Watermarks
 A, B = ("feed", "a"), ("feed", "b")
 STEPS = st.lists(
     st.tuples(
-        st.floats(0, 20),
+        st.integers(0, 20),
         st.dictionaries(st.sampled_from([A, B, ("other", "b")]), st.none() | st.integers(0, 100), max_size=3),
     ),
     max_size=12,
 )
 
 
-def latest_of(*times):
-    return max((time for time in times if time is not None), default=None)
-
-
 @given(STEPS)
 def test_it_is_the_minimum_over_active_partitions_and_never_goes_back(steps):
-    watermarks, now, value, furthest = Watermarks(idle=10), 0.0, None, None
+    watermarks, now, value, furthest = Watermarks(idle=10), 0, None, None
     reached: dict = {}
-    seen: dict = {}
+    silent: dict = {}
+    watermarks.advance(now)
     for seconds, latest in steps:
         now += seconds
-        for name, time in latest.items():
-            reached[name], seen[name] = latest_of(reached.get(name), time), now
-            furthest = latest_of(furthest, time)
-        for name in [name for name in reached if now - seen[name] >= 10]:
-            del reached[name]
+        times = {name: time for name, time in latest.items() if time is not None}
+        # Of a pause that is longer, five seconds count.
+        silent = {name: age + min(seconds, 5) for name, age in silent.items()} | dict.fromkeys(times, 0)
+        reached |= {name: max(time, reached.get(name, time)) for name, time in times.items()}
+        furthest = max((time for time in (furthest, *times.values()) if time is not None), default=None)
+        reached = {name: time for name, time in reached.items() if silent[name] < 10}
+        least = min(reached.values(), default=furthest)
+        value = max((time for time in (value, least) if time is not None), default=None)
         watermarks.observe(latest, now)
-        if not reached:
-            value = furthest
-        elif None not in reached.values():
-            value = latest_of(value, min(reached.values()))
         assert watermarks.advance(now) == value
+
+
+def after(watermarks, seconds):
+    """The watermark when so many seconds have passed, one by one."""
+    for second in range(seconds + 1):
+        watermarks.advance(second)
+    return watermarks.value
 
 
 def test_an_idle_partition_does_not_hold_it():
     watermarks = Watermarks(idle=10)
     watermarks.observe({A: 100, B: 5}, now=0)
-    assert watermarks.advance(now=9) == 5
+    assert after(watermarks, 9) == 5
     watermarks.observe({A: 200}, now=9)
     assert watermarks.advance(now=10) == 200
 
@@ -52,17 +55,23 @@ def test_an_idle_partition_does_not_hold_it():
 def test_where_all_are_idle_it_is_what_the_furthest_has_reached():
     watermarks = Watermarks(idle=10)
     watermarks.observe({A: 100, B: 5}, now=0)
-    watermarks.observe({B: 7}, now=5)
-    assert watermarks.advance(now=12) == 7
-    assert watermarks.advance(now=15) == 100
+    assert after(watermarks, 9) == 5
+    assert watermarks.advance(now=10) == 100
 
 
-def test_a_partition_without_times_holds_it_until_it_is_idle():
+def test_a_partition_without_times_does_not_hold_it():
     watermarks = Watermarks(idle=10)
     watermarks.observe({A: 100, B: None}, now=0)
-    assert watermarks.advance(now=1) is None
-    watermarks.observe({A: 101}, now=9)
-    assert watermarks.advance(now=10) == 101
+    assert watermarks.advance(now=0) == 100
+
+
+def test_a_stream_that_stood_still_makes_nobody_idle():
+    watermarks = Watermarks(idle=10)
+    watermarks.observe({A: 100, B: 5}, now=0)
+    watermarks.observe({A: 200}, now=3600)
+    assert watermarks.advance(now=3600) == 5
+    watermarks.observe({B: 150}, now=3601)
+    assert watermarks.advance(now=3601) == 150
 
 
 def test_a_partition_that_has_ended_does_not_hold_it():
@@ -72,11 +81,10 @@ def test_a_partition_that_has_ended_does_not_hold_it():
     assert watermarks.advance(now=0) == 100
 
 
-def test_a_clock_that_is_set_back_leaves_nobody_active_for_long():
+def test_a_clock_that_is_set_back_stops_no_time():
     watermarks = Watermarks(idle=10)
     watermarks.observe({A: 100, B: 5}, now=1000)
-    assert watermarks.advance(now=0) == 5
-    watermarks.observe({A: 100}, now=9)
+    assert after(watermarks, 9) == 5
     assert watermarks.advance(now=10) == 100
 
 
