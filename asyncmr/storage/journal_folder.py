@@ -28,6 +28,7 @@ class JournalFolder:
     what = "journal"
     user = "this job"
     database_name = DATABASE
+    has_blocks = True
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(path)
@@ -63,7 +64,8 @@ class JournalFolder:
                     f"the {self.what} in {self.path!r} is in use: another process is running {self.user}. Wait for "
                     "it, or give each a folder of its own"
                 )
-            os.makedirs(self.blocks, mode=0o700, exist_ok=True)
+            if self.has_blocks:
+                os.makedirs(self.blocks, mode=0o700, exist_ok=True)
             os.close(os.open(self.database, flags, 0o600))  # SQLite would make it readable by others
         except OSError as error:
             self.release()

@@ -27,7 +27,7 @@ from asyncmr.protocols import Pair
 from asyncmr.storage.disk import Disk, finish
 from asyncmr.storage.runs import BlockStore
 from asyncmr.streaming.store import Delta, StateStore
-from asyncmr.workers import Buffer, Pool, Program, RemoteError, Session, SlotDied, SlotTimeout
+from asyncmr.workers import Account, Buffer, Pool, Program, RemoteError, Session, SlotDied, SlotTimeout
 
 T = TypeVar("T")
 
@@ -188,6 +188,7 @@ class _Keeper:
         self._blocks = blocks
         self._tolerance = tolerance
         self._keys = keys
+        self._account = Account(job)
         self._session: Session | None = None
 
     async def again(self, work: Callable[[], Any]) -> Any:
@@ -250,7 +251,12 @@ class _Keeper:
         """Starts the session, with what was committed, unless it runs."""
         if self._session is not None:
             return
-        session = self._pool.session(self._program, *self._task(), about=(None, STAGE, "state"))
+        session = self._pool.session(
+            self._program,
+            *self._task(),
+            account=self._account,
+            about=(self._account, STAGE, "state"),
+        )
         await session.__aenter__()
         try:
             if self._program.parts:

@@ -61,6 +61,7 @@ class StateFolder(JournalFolder):
     what = "state of a stream"
     user = "this stream"
     database_name = "state.sqlite"
+    has_blocks = False
 
 
 Aside = tuple[str, int, bytes]

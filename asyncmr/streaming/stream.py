@@ -28,6 +28,7 @@ from anyio import CancelScope
 from asyncmr.actors import Receiver, Sender, TaskScope, open_channel
 from asyncmr.engines.early import PRELOAD
 from asyncmr.engines.local import LocalEngine
+from asyncmr.engines.worker_log import WorkerLog
 from asyncmr.errors import AsyncMRError, ClosedError, InputError, UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.decoding import TextLines
@@ -162,8 +163,16 @@ class Stream:
                 Disk(lambda threads, name: ThreadPoolExecutor(1, "asyncmr-state"))
             )
             await self._open(stack, mapper, resources)
+            log = WorkerLog()
+            stack.push_async_callback(log.flush)
             pool = await stack.enter_async_context(
-                Pool(self._keeper_count, self._executor, resources.limits.split, preload=PRELOAD)
+                Pool(
+                    self._keeper_count,
+                    self._executor,
+                    resources.limits.split,
+                    preload=PRELOAD,
+                    on_output=log.take,
+                )
             )
             self._keepers = Keepers(
                 pool,

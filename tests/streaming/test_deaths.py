@@ -105,6 +105,31 @@ def none_alive(pids):
     return not any(map(alive, pids))
 
 
+def hanging(marker):
+    def mapper(_key, line):
+        open(marker, "w").close()
+        while True:
+            signal.pause()
+
+    return mapper
+
+
+async def test_a_stream_that_is_cancelled_is_gone_within_a_second(tmp_path):
+    marker = tmp_path / "marker"
+    job = Job(mapper=hanging(str(marker)), fold=operator.add)
+
+    async def run():
+        async with Stream(job, [Endless(b"a\n")], workers=1) as stream:
+            await stream.join()
+
+    task = asyncio.create_task(run())
+    await until(marker.exists)
+    task.cancel()
+    async with asyncio.timeout(1):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 SCRIPT = """
 import asyncio, operator, sys
 from asyncmr import Job

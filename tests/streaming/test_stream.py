@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import tempfile
 from collections import Counter
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import asyncmr
-from asyncmr import InputError, Job, ReducerError, ResumeError, UsageError
+from asyncmr import ClosedError, InputError, Job, ReducerError, ResumeError, UsageError
 from asyncmr.streaming import Stream
 from tests.streaming.feeds import Endless, Instant, Listed
 
@@ -22,6 +23,11 @@ def words(_key, line):
 
 def lengths(_key, line):
     return [(len(word), word) for word in line.split()]
+
+
+def telling(a, b):
+    logging.getLogger("told").warning("folding")
+    return a + b
 
 
 COUNT = Job(mapper=words, fold=operator.add, partitions=4)
@@ -168,3 +174,18 @@ async def test_the_state_of_another_job_is_refused_with_what_differs(tmp_path):
         async with inline(COUNT.replace(mapper=lengths, partitions=8), [], state=tmp_path / "state"):
             pass
     assert any("partitions was 4 and is 8" in difference for difference in refused.value.differences)
+
+
+async def test_what_a_fold_logs_in_a_keeper_comes_to_the_log_of_the_host(caplog):
+    async with Stream(Job(mapper=words, fold=telling), [Listed([b"a\n", b"a\n"])], workers=1) as stream:
+        await stream.join()
+    assert [record.asyncmr_stage for record in caplog.records if "folding" in record.message] == ["keep"]
+
+
+async def test_an_application_has_the_stream_as_long_as_it_runs():
+    stream = inline(COUNT, [Endless(b"a\n")])
+    async with stream.lifespan() as state:
+        assert state["stream"] is stream
+        assert stream.stats().sources[0].name == "endless"
+    with pytest.raises(ClosedError, match="not open"):
+        stream.stats()
