@@ -156,7 +156,9 @@ class Epochs:
         if last is None or last.begun or last.pane != pane or last.size + len(batch.data) > SPLIT_BYTES:
             await self._begin_last(epoch)
             self._splits += 1
-            last = Cut(self._splits, pane, self._begin(self._splits), [])
+            # Both in one turn of the loop: the pane is open by the watermark that is told.
+            told, pane = self._begin(self._splits), self._pane_of(batch)
+            last = Cut(self._splits, pane, told, [])
             epoch.cuts.append(last)
         last.batches.append((feed, batch))
         last.size += len(batch.data)

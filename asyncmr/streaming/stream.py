@@ -240,7 +240,7 @@ class Stream:
             map=self._map,
             known=lambda feed, token: disk.run(self._store.has_token, feed, token),
             begin=self._progress.begin,
-            pane_of=lambda batch: self._windowing.pane_at(batch.time, self._progress.watermark),
+            pane_of=self._pane_of,
             ticks=self._windowed,
         )
         batches_out, batches_in = open_channel("batches", _BATCHES, tuple[Feed, Batch])
@@ -275,6 +275,11 @@ class Stream:
                     f"job {self._job.title!r}: the feed {feed.name!r} raised {type(error).__name__}: {error}; what it "
                     "gave before is committed or will be read again"
                 ) from error
+
+    def _pane_of(self, batch: Batch) -> int:
+        """The pane of all lines of a batch; any one where each line has a time of its own."""
+        windowing = self._windowing
+        return 0 if windowing.rule is not None else windowing.pane_at(batch.time, self._progress.watermark)
 
     async def _map(self, split: Split, cut: Cut) -> MappedSplit:
         windowing = self._windowing
