@@ -4,7 +4,7 @@ import json
 import operator
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmr import Job
@@ -112,6 +112,7 @@ LINES = st.lists(st.builds("{} {}".format, st.integers(0, 100), st.sampled_from(
 PLANS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=12)
 
 
+@settings(deadline=None)
 @given(KINDS, LINES, st.data(), st.integers(0, 20), PLANS)
 def test_any_order_within_the_lateness_gives_the_batch_result_of_every_window(
     kind, lines, data, lateness, plan
@@ -126,6 +127,7 @@ def test_any_order_within_the_lateness_gives_the_batch_result_of_every_window(
     assert streamed.final == batch(streamed.windowing, lines)
 
 
+@settings(deadline=None)
 @given(KINDS, LINES, PLANS, st.integers(0, 20))
 def test_in_any_order_each_line_is_in_its_windows_or_set_aside(kind, lines, plan, lateness):
     streamed = run(Windowing(kind, timestamp=r"^(\d+)", lateness=lateness), lines, plan)
