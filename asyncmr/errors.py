@@ -99,14 +99,8 @@ class CorruptInputError(InputError):
         self.offset = offset
 
 
-class RecordError(InputError):
-    """A record of the input is not what its format says, e.g. a line that is no JSON.
-
-        await asyncmr.run(job, asyncmr.json_lines("logs/"), "out")  # of which line 3 of one file is cut off
-
-    `job`, `stage`, `path`, `line`, `record`, `excerpt`, `exception`, `last_line`, `last_record`: as a `UserCodeError`
-    has them. With `on_error="skip"` such a record is left out, as one on which the mapper raises.
-    """
+class _Placed(AsyncMRError):
+    """An error that knows where in which job, and at which record, it was met; `UserCodeError` says how."""
 
     def __init__(
         self,
@@ -132,6 +126,16 @@ class RecordError(InputError):
         self.last_line = last_line
         self.last_record = last_record
         self.excerpt = excerpt
+
+
+class RecordError(_Placed, InputError):
+    """A record of the input is not what its format says, e.g. a line that is no JSON.
+
+        await asyncmr.run(job, asyncmr.json_lines("logs/"), "out")  # of which line 3 of one file is cut off
+
+    `job`, `stage`, `path`, `line`, `record`, `excerpt`, `exception`, `last_line`, `last_record`: as a `UserCodeError`
+    has them. With `on_error="skip"` such a record is left out, as one on which the mapper raises.
+    """
 
 
 class OutputError(AsyncMRError):
@@ -169,7 +173,7 @@ class KeyTypeError(AsyncMRError, TypeError):
     """
 
 
-class UserCodeError(AsyncMRError):
+class UserCodeError(_Placed):
     """A function that the user handed over raised, or returned something that is not a pair.
 
         try:
@@ -183,31 +187,6 @@ class UserCodeError(AsyncMRError):
     `excerpt`: the beginning of the record's or key's `repr`. `exception`: the exception's type name.
     The worker's own traceback is the text of `__cause__`; of an async function, that is the exception itself.
     """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        job: str = "",
-        stage: str = "",
-        exception: str = "",
-        path: str | None = None,
-        line: int | None = None,
-        record: int | None = None,
-        last_line: int | None = None,
-        last_record: int | None = None,
-        excerpt: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.job = job
-        self.stage = stage
-        self.exception = exception
-        self.path = path
-        self.line = line
-        self.record = record
-        self.last_line = last_line
-        self.last_record = last_record
-        self.excerpt = excerpt
 
 
 class MapperError(UserCodeError):

@@ -34,7 +34,7 @@ from starlette.types import Send
 import asyncmr
 
 MOST = 15  # words are shown
-SAMPLES = {"short": 2_000, "long": 1_000_000, "empty": 0}  # folders, and how many lines they get
+SAMPLES = {"short": 2_000, "long": 1_000_000, "without a file": 0}  # folders, and how many lines they get
 
 
 # The job. Its functions run in worker processes, which import this file. A larger application has them in a file of
