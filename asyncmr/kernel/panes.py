@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
-from asyncmr.kernel.timestamps import Marks, Timestamp, times_of
+from asyncmr.kernel.instants import times_of
+from asyncmr.kernel.timestamps import Marks, Timestamp
 
 Reason = Literal["late", "untimed", "ahead"]
 REASONS: tuple[Reason, ...] = ("late", "untimed", "ahead")

@@ -5,7 +5,7 @@ import operator
 import re
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asyncmr.kernel.buckets import BucketLayout
@@ -42,6 +42,7 @@ def expected_place(line, open_from, believed):
     return "late" if open_from is not None and pane < open_from else pane
 
 
+@settings(deadline=None)
 @given(LINES, st.none() | st.integers(0, 5), st.none() | st.integers(0, 50_000), st.booleans())
 @example(["1 a", "2 b"], None, None, False)
 def test_each_line_is_in_its_pane_or_set_aside_in_the_order_of_the_block(lines, open_from, believed, ended):
@@ -60,6 +61,7 @@ def test_each_line_is_in_its_pane_or_set_aside_in_the_order_of_the_block(lines, 
     assert division.latest == [max(times) * 1000 if times else None]
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_a_byte_of_a_pane_is_found_in_the_block(lines):
     data = "".join(f"{line}\n" for line in lines).encode()
@@ -69,6 +71,7 @@ def test_a_byte_of_a_pane_is_found_in_the_block(lines):
             assert data[division.position(pane.number, at)] == byte
 
 
+@settings(deadline=None)
 @given(st.lists(LINES.filter(bool), min_size=1, max_size=4), st.none() | st.integers(0, 5))
 def test_the_latest_time_is_told_for_each_section(sections, open_from):
     blocks = ["".join(f"{line}\n" for line in lines).encode() for lines in sections]

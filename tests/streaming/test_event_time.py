@@ -4,7 +4,7 @@ import json
 import operator
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmr import Job
@@ -44,10 +44,10 @@ class Streamed:
         told = self.progress.begin(self.number)
         block = "".join(f"{line}\n" for line in lines).encode()
         division = divide(self.windowing.rule, block, open_from=self.windowing.open_from(told))
-        self.begun.append((self.number, division))
+        self.begun.append((self.number, division, lines))
 
     def commit(self):
-        number, division = self.begun.pop(0)
+        number, division, _ = self.begun.pop(0)
         for pane in division.panes:
             table = self.tables.setdefault(pane.number, REDUCTION.table())
             for line in bytes(pane.data).decode().splitlines():
@@ -55,6 +55,14 @@ class Streamed:
         for aside in division.aside:
             self.aside += aside.data.decode().splitlines()
         self.tell(self.progress.commit([number], {(FEED, "a"): division.latest[0]}, now=0.0))
+
+    def restart(self):
+        """It was killed: what was committed is there, what had begun begins anew."""
+        saved = json.loads(json.dumps(self.progress.saved()))
+        self.progress = Progress.restored(saved, idle=1e9, now=0.0)
+        begun, self.begun = self.begun, []
+        for _, _, lines in begun:
+            self.begin(lines)
 
     def tell(self, moved):
         for window in self.windowing.final(self.tables, *moved):
@@ -74,16 +82,16 @@ class Streamed:
 
 
 def run(windowing, lines, plan):
-    """`plan`: how many lines each split takes, and how many splits are committed before the next one begins."""
+    """`plan`: how many lines each split takes, how many splits are committed before the next one begins, and whether
+    the stream is then killed."""
     streamed, at = Streamed(windowing), 0
-    for taken, committed in plan:
+    for taken, committed, killed in plan:
         streamed.begin(lines[at : at + taken])
         at += taken
         for _ in range(min(committed, len(streamed.begun))):
             streamed.commit()
-        # It may be killed after any commit: what had begun begins anew.
-        saved = json.loads(json.dumps(streamed.progress.saved()))
-        assert Progress.restored(saved, idle=1e9, now=0.0).final == streamed.progress.final
+        if killed:
+            streamed.restart()
     streamed.begin(lines[at:])
     streamed.end()
     return streamed
@@ -109,9 +117,10 @@ def batch(windowing, lines):
 SIZES = st.integers(1, 30)
 KINDS = st.builds(Tumbling, SIZES) | st.tuples(SIZES, SIZES).map(lambda two: Sliding(max(two), min(two)))
 LINES = st.lists(st.builds("{} {}".format, st.integers(0, 100), st.sampled_from("abc")), max_size=30)
-PLANS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=12)
+PLANS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.booleans()), max_size=12)
 
 
+@settings(deadline=None)
 @given(KINDS, LINES, st.data(), st.integers(0, 20), PLANS)
 def test_any_order_within_the_lateness_gives_the_batch_result_of_every_window(
     kind, lines, data, lateness, plan
@@ -126,6 +135,7 @@ def test_any_order_within_the_lateness_gives_the_batch_result_of_every_window(
     assert streamed.final == batch(streamed.windowing, lines)
 
 
+@settings(deadline=None)
 @given(KINDS, LINES, PLANS, st.integers(0, 20))
 def test_in_any_order_each_line_is_in_its_windows_or_set_aside(kind, lines, plan, lateness):
     streamed = run(Windowing(kind, timestamp=r"^(\d+)", lateness=lateness), lines, plan)
@@ -136,7 +146,7 @@ def test_in_any_order_each_line_is_in_its_windows_or_set_aside(kind, lines, plan
 def test_what_comes_too_late_is_set_aside():
     """The negative control: this order is outside of the lateness."""
     lines = ["1 a", "30 b", "2 c"]
-    streamed = run(Windowing("10s", timestamp=r"^(\d+)", lateness=5), lines, [(1, 1), (1, 1)])
+    streamed = run(Windowing("10s", timestamp=r"^(\d+)", lateness=5), lines, [(1, 1, False), (1, 1, True)])
     assert streamed.aside == ["2 c"]
     assert streamed.final[0, 10_000] == {"a": 1}
 

@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmr.streaming.watermarks import Watermarks
@@ -17,6 +17,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_it_is_the_minimum_over_active_partitions_and_never_goes_back(steps):
     watermarks, now, value, furthest = Watermarks(idle=10), 0, None, None
@@ -88,6 +89,7 @@ def test_a_clock_that_is_set_back_stops_no_time():
     assert watermarks.advance(now=10) == 100
 
 
+@settings(deadline=None)
 @given(STEPS, STEPS)
 def test_it_goes_on_with_what_was_saved(first, then):
     watermarks, now = Watermarks(idle=1000), 0.0

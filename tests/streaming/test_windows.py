@@ -3,7 +3,7 @@
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncmr.errors import UsageError
@@ -28,11 +28,13 @@ def over_a_moment(windows, time):
     return [Window(start, start + windows.size_ms) for start in found if time < start + windows.size_ms]
 
 
+@settings(deadline=None)
 @given(kinds(), TIMES)
 def test_the_windows_of_a_moment_are_those_of_its_pane(windows, time):
     assert windows.over([windows.pane_of(time)]) == over_a_moment(windows, time)
 
 
+@settings(deadline=None)
 @given(kinds(), TIMES)
 def test_a_pane_is_in_a_window_when_its_moments_are(windows, time):
     for window in over_a_moment(windows, time):
@@ -42,6 +44,7 @@ def test_a_pane_is_in_a_window_when_its_moments_are(windows, time):
         assert {windows.pane_of(moment) for moment in moments} == set(panes)
 
 
+@settings(deadline=None)
 @given(kinds(), TIMES, TIMES)
 def test_a_pane_is_open_until_the_first_of_its_windows_has_ended(windows, time, frontier):
     pane = windows.pane_of(time)
@@ -50,6 +53,7 @@ def test_a_pane_is_open_until_the_first_of_its_windows_has_ended(windows, time, 
     assert windows.last_end(pane) == over_a_moment(windows, time)[-1].end
 
 
+@settings(deadline=None)
 @given(kinds(), st.lists(TIMES, max_size=8), st.lists(TIMES, max_size=8))
 def test_each_window_becomes_final_once_however_the_frontier_moves(windows, times, stops):
     panes = {windows.pane_of(time) for time in times}
@@ -60,6 +64,7 @@ def test_each_window_becomes_final_once_however_the_frontier_moves(windows, time
     assert sorted(told) == final_windows(windows, panes, None, before)
 
 
+@settings(deadline=None)
 @given(kinds(), st.lists(TIMES, max_size=8), TIMES, st.integers(0, 500))
 def test_a_pane_expires_when_all_its_windows_are_old_enough(windows, times, frontier, retain):
     panes = {windows.pane_of(time) for time in times}
@@ -110,6 +115,7 @@ def test_what_makes_no_windows_is_told(text, said):
         parse_windows(text)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**12))
 def test_durations_are_text_and_back(millis):
     assert parse_duration(duration_text(millis)) == parse_duration(millis / 1000) == millis
