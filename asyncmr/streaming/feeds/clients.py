@@ -14,7 +14,7 @@ import hmac
 import logging
 import selectors
 import socket
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ class Clients:
         self._selector.register(listener, selectors.EVENT_READ, None)
         self._accepts = True
         self._again = 0.0  # when to accept again
-        self._clients: dict[_Client, None] = {}  # the one that has been silent for longest first
+        self._clients = OrderedDict[_Client, None]()  # the one that has been silent for longest first
         self._ready: deque[_Client] = deque()
         self._held = 0
         self._scratch = memoryview(bytearray(_READ_BYTES))
@@ -168,8 +168,7 @@ class Clients:
         if not got:
             return self._ended(client)
         client.last = now
-        del self._clients[client]
-        self._clients[client] = None
+        self._clients.move_to_end(client)
         block = bytes(self._scratch[:got])
         end = block.rfind(b"\n") + 1
         data = b""

@@ -10,6 +10,7 @@ from typing import Literal
 from asyncmr.errors import InputError
 from asyncmr.storage.disk import translated
 from asyncmr.streaming.feed import Batch, Position, Surroundings
+from asyncmr.streaming.feeds.done_files import files_done
 from asyncmr.streaming.feeds.folder_files import FolderFiles, FolderPiece
 
 SETTLE = 1.0
@@ -43,6 +44,12 @@ class FolderFeed:
         self.name = f"dir:{self._path}"
         self.refused = self.damaged = 0
         self.lag: int | None = None
+
+    def place(self, positions: Mapping[str, Position]) -> str:
+        """How far it has been read, for people."""
+        done = files_done(positions)
+        begun = sum(len(position["begun"]) for position in positions.values())
+        return f"{done:,} files" + (f", and a part of {begun:,}" if begun else "")
 
     async def batches(
         self, positions: Mapping[str, Position], surroundings: Surroundings, /

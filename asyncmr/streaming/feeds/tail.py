@@ -41,6 +41,14 @@ class TailFeed:
         self.refused = 0
         self.lag: int | None = None
 
+    def place(self, positions: Mapping[str, Position]) -> str:
+        """How far it has been read, for people."""
+        files = positions[""]["files"] if "" in positions else []
+        if not files:
+            return "nothing yet"
+        earlier = f", and {len(files) - 1} rotated before it" if len(files) > 1 else ""
+        return f"byte {files[-1]['offset']:,}{earlier}"
+
     async def batches(
         self, positions: Mapping[str, Position], surroundings: Surroundings, /
     ) -> AsyncGenerator[Batch, None]:

@@ -52,6 +52,20 @@ async def test_the_first_position_is_there_before_the_first_line(tmp_path, disk)
         assert await pulled.until(2) == [b"1", b"2"]
 
 
+async def test_how_far_it_has_been_read_is_told_for_people(tmp_path, disk):
+    path = tmp_path / "app.log"
+    path.write_bytes(b"12\n" * 500)
+    feed = TailFeed(path)
+    assert feed.place({}) == "nothing yet"
+    async with Pulled(feed, disk) as pulled:
+        await pulled.until(500)
+        assert feed.place(pulled.positions) == "byte 1,500"
+        path.rename(tmp_path / "app.log.1")
+        path.write_bytes(b"3\n")
+        await pulled.until(501)
+    assert feed.place(pulled.positions) == "byte 2, and 1 rotated before it"
+
+
 async def test_a_log_that_is_not_there_is_waited_for(tmp_path, disk, caplog):
     path = tmp_path / "app.log"
     async with Pulled(TailFeed(path), disk) as pulled:
