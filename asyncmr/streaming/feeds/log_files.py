@@ -125,19 +125,28 @@ class LogFiles:
             self._before = self._versions()
         elif not self._missing:
             self._missing = True
-            _log.warning("%r is not there; it is read as soon as it is", self._path)
+            _log.warning("%r is not there, or not a file; it is read as soon as it is", self._path)
 
     def _find(self, stored: dict[str, Any]) -> _Followed | None:
         """The file of a stored mark: the one with its inode if that has its content, or else a copy."""
-        copies = [file.path for file in reversed(rotated_files(self._path))]
-        for path in (*same_inode(self._path, stored["inode"]), self._path, *copies):
-            if (fd := _opened(path)) is None:
-                continue
-            mark = FileMark.found(fd, stored)
-            if mark is not None and all(file.identity != (mark.device, mark.inode) for file in self._files):
-                return _Followed(path, fd, mark)
-            os.close(fd)
+        for _ in range(_ATTEMPTS):
+            files = rotated_files(self._path)
+            copies = [file.path for file in reversed(files)]
+            for path in (*same_inode(self._path, stored["inode"]), self._path, *copies):
+                if (found := self._matching(path, stored)) is not None:
+                    return found
+            if _same(files, rotated_files(self._path)):
+                break  # nothing was rotated meanwhile, and so missed
         return None
+
+    def _matching(self, path: str, stored: dict[str, Any]) -> _Followed | None:
+        if (fd := _opened(path)) is None:
+            return None
+        mark = FileMark.found(fd, stored)
+        if mark is None or any(file.identity == (mark.device, mark.inode) for file in self._files):
+            os.close(fd)
+            return None
+        return _Followed(path, fd, mark)
 
     def _read(self, file: _Followed, now: float) -> Piece:
         mark, before = file.mark, len(file.mark.seam)
@@ -231,21 +240,23 @@ class LogFiles:
         files = rotated_files(self._path)
         place = next((i for i, other in enumerate(files) if other.identity == file.identity), len(files))
         known = {followed.identity for followed in self._files}
-        before = self._before if self._before is not None else set()
-        found = 0
+        if self._before is None:
+            self._before = set()
         for copy in files[:place]:
-            if copy.version in before or copy.identity in known or (fd := _opened(copy.path)) is None:
+            if copy.version in self._before or copy.identity in known:
                 continue
-            begins = os.pread(fd, max(len(block), 1), 0)
+            if (fd := _opened(copy.path)) is None:
+                return True  # rotated on meanwhile: all of this is to be looked at again
+            begins, status = os.pread(fd, max(len(block), 1), 0), os.fstat(fd)
+            if (status.st_dev, status.st_ino) != copy.identity:
+                os.close(fd)
+                return True
             if not begins or (block and block.startswith(begins)):
                 os.close(fd)
                 continue
-            status = os.fstat(fd)
-            self._files.insert(-1, _Followed(copy.path, fd, FileMark(status.st_dev, status.st_ino)))
-            before.add(copy.version)
-            found += 1
-        self._before = before
-        return bool(found)
+            self._files.insert(-1, _Followed(copy.path, fd, FileMark(*copy.identity)))
+            self._before.add(copy.version)
+        return len(self._files) > len(known)
 
     def _versions(self) -> set[tuple[int, ...]]:
         return {file.version for file in rotated_files(self._path)}
@@ -275,9 +286,7 @@ class LogFiles:
             if len(self._files) > known:
                 self._before = {file.version for file in files}
             # Rotated once more while these were opened, one may be missing.
-            if complete and [file.identity for file in rotated_files(self._path)] == [
-                file.identity for file in files
-            ]:
+            if complete and _same(files, rotated_files(self._path)):
                 return
             while len(self._files) > known:
                 os.close(self._files.pop().fd)
@@ -306,6 +315,10 @@ def _later(files: Iterable[RotatedFile], than: _Followed) -> list[RotatedFile]:
         return []
     modified = os.fstat(than.fd).st_mtime_ns
     return [file for file in files if file.modified > modified]
+
+
+def _same(files: list[RotatedFile], now: list[RotatedFile]) -> bool:
+    return [(file.path, file.identity) for file in files] == [(file.path, file.identity) for file in now]
 
 
 def _opened(path: str) -> int | None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncmr.streaming.feeds import file_mark, log_files, rotated
 from asyncmr.streaming.feeds.log_files import LogFiles
 
 LINGER = 5.0
@@ -142,6 +143,46 @@ def play(steps: list[str], files: type[LogFiles] = LogFiles) -> Log:
 @settings(max_examples=300, deadline=None)
 def test_each_line_comes_once_and_in_order_whatever_is_done_to_the_log(steps):
     log = play(steps)
+    assert log.lines == log.expected()
+
+
+class Meanwhile:
+    """The module `os`, but that something happens to the log before some of its calls."""
+
+    def __init__(self, log: Log, steps: list[tuple[int, str]]) -> None:
+        self._log = log
+        self._steps = steps
+
+    def __getattr__(self, name: str) -> object:
+        if name in ("pread", "open", "fstat", "stat", "scandir") and self._steps:
+            calls, step = self._steps[0]
+            self._steps[0] = (calls - 1, step)
+            if not calls:
+                del self._steps[0]
+                rest, self._steps = self._steps, []
+                self._log.append(3) if step == "append" else getattr(self._log, step)()
+                self._steps = rest
+        return getattr(os, name)
+
+
+HAPPENS = st.sampled_from(["append", "rename", "reopen", "copytruncate"])
+
+
+@given(steps=st.lists(st.tuples(st.integers(0, 12), HAPPENS), max_size=20))
+@settings(max_examples=300, deadline=None)
+def test_each_line_comes_once_whatever_happens_in_the_middle_of_a_look(steps):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        log = Log(Path(folder), LogFiles)
+        try:
+            meanwhile = Meanwhile(log, list(steps))
+            for module in (log_files, file_mark, rotated):
+                patch.setattr(module, "os", meanwhile)
+            while meanwhile._steps:
+                log.look()
+            log.reopen()
+            log.read_all()
+        finally:
+            log.close()
     assert log.lines == log.expected()
 
 

@@ -73,7 +73,7 @@ async def test_a_log_that_is_not_there_is_waited_for(tmp_path, disk, caplog):
         await pulled.clock.asleep.wait()
         path.write_bytes(b"1\n")
         assert await pulling == [b"1"]
-    assert caplog.text.count("is not there; it is read as soon as it is") == 1
+    assert caplog.text.count("is not there, or not a file; it is read as soon as it is") == 1
 
 
 async def test_a_folder_that_is_not_there_is_told(tmp_path, disk):
