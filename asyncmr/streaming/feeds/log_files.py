@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from asyncmr.streaming.feeds.file_mark import FileMark
-from asyncmr.streaming.feeds.rotated import RotatedFile, rotated_files, same_inode
+from asyncmr.streaming.feeds.rotated import later_files, open_file, rotated_files, same_files, same_inode
 
 _log = logging.getLogger("asyncmr")
 
@@ -135,12 +133,12 @@ class LogFiles:
             for path in (*same_inode(self._path, stored["inode"]), self._path, *copies):
                 if (found := self._matching(path, stored)) is not None:
                     return found
-            if _same(files, rotated_files(self._path)):
+            if same_files(files, rotated_files(self._path)):
                 break  # nothing was rotated meanwhile, and so missed
         return None
 
     def _matching(self, path: str, stored: dict[str, Any]) -> _Followed | None:
-        if (fd := _opened(path)) is None:
+        if (fd := open_file(path)) is None:
             return None
         mark = FileMark.found(fd, stored)
         if mark is None or any(file.identity == (mark.device, mark.inode) for file in self._files):
@@ -245,7 +243,7 @@ class LogFiles:
         for copy in files[:place]:
             if copy.version in self._before or copy.identity in known:
                 continue
-            if (fd := _opened(copy.path)) is None:
+            if (fd := open_file(copy.path)) is None:
                 return True  # rotated on meanwhile: all of this is to be looked at again
             begins, status = os.pread(fd, max(len(block), 1), 0), os.fstat(fd)
             if (status.st_dev, status.st_ino) != copy.identity:
@@ -281,19 +279,19 @@ class LogFiles:
         known = len(self._files)
         for _ in range(_ATTEMPTS):
             files = rotated_files(self._path)
-            complete = all(self._open(file.path, file.identity) for file in _later(files, than))
+            complete = all(self._open(file.path, file.identity) for file in later_files(files, than.fd))
             self._open(self._path)
             if len(self._files) > known:
                 self._before = {file.version for file in files}
             # Rotated once more while these were opened, one may be missing.
-            if complete and _same(files, rotated_files(self._path)):
+            if complete and same_files(files, rotated_files(self._path)):
                 return
             while len(self._files) > known:
                 os.close(self._files.pop().fd)
 
     def _open(self, path: str, expected: tuple[int, int] | None = None) -> bool:
         """Follows a file from its beginning, unless it is followed already. Whether it is there, and as expected."""
-        if (fd := _opened(path)) is None:
+        if (fd := open_file(path)) is None:
             return False
         status = os.fstat(fd)
         identity = (status.st_dev, status.st_ino)
@@ -303,31 +301,3 @@ class LogFiles:
         else:
             os.close(fd)
         return right
-
-
-def _later(files: Iterable[RotatedFile], than: _Followed) -> list[RotatedFile]:
-    """Those that the log was rotated to after `than`."""
-    files = list(files)
-    for index, file in enumerate(files):
-        if file.identity == than.identity:
-            return files[index + 1 :]
-    if os.fstat(than.fd).st_nlink:
-        return []
-    modified = os.fstat(than.fd).st_mtime_ns
-    return [file for file in files if file.modified > modified]
-
-
-def _same(files: list[RotatedFile], now: list[RotatedFile]) -> bool:
-    return [(file.path, file.identity) for file in files] == [(file.path, file.identity) for file in now]
-
-
-def _opened(path: str) -> int | None:
-    """A descriptor of it; None if it is not there or no file. Without waiting, whatever it is."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        return None
-    return fd

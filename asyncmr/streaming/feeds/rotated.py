@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -52,12 +53,14 @@ def rotated_files(path: str) -> list[RotatedFile]:
             try:
                 if not entry.is_file(follow_symlinks=False):
                     continue
-                stat = entry.stat(follow_symlinks=False)
+                status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # rotated on meanwhile
                 continue
             counted = len(digits) == 1 and len(digits[0]) <= 4
             rank = (-int(digits[0]),) if counted else tuple(map(int, digits))
-            files.append(RotatedFile(entry.path, stat.st_dev, stat.st_ino, stat.st_mtime_ns, counted, rank))
+            files.append(
+                RotatedFile(entry.path, status.st_dev, status.st_ino, status.st_mtime_ns, counted, rank)
+            )
     if len({file.counted for file in files}) == 1:
         return sorted(files, key=lambda file: (file.rank, file.modified))
     return sorted(files, key=lambda file: (file.modified, file.rank))
@@ -67,6 +70,34 @@ def same_inode(path: str, inode: int) -> Iterator[str]:
     """The files of a log's folder that have this inode, whatever their names. Blocks. Raises OSError."""
     with os.scandir(os.path.dirname(path) or ".") as entries:
         yield from [entry.path for entry in entries if entry.inode() == inode]
+
+
+def later_files(files: list[RotatedFile], than: int) -> list[RotatedFile]:
+    """Those of `files` that the log was rotated to after the open file `than`. Blocks."""
+    status = os.fstat(than)
+    for index, file in enumerate(files):
+        if file.identity == (status.st_dev, status.st_ino):
+            return files[index + 1 :]
+    if status.st_nlink:
+        return []
+    return [file for file in files if file.modified > status.st_mtime_ns]
+
+
+def same_files(files: list[RotatedFile], now: list[RotatedFile]) -> bool:
+    """Whether nothing was rotated in between."""
+    return [(file.path, file.identity) for file in files] == [(file.path, file.identity) for file in now]
+
+
+def open_file(path: str) -> int | None:
+    """A descriptor of it; None if it is not there or no file. Without waiting, whatever it is."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return None
+    return fd
 
 
 def _suffix(name: str, other: str) -> list[str] | None:
