@@ -18,6 +18,7 @@ PAGES = [
     "README.md",
     "docs/async-functions.md",
     "docs/embedding.md",
+    "docs/feeds.md",
     "docs/jobs.md",
     "docs/sources-and-sinks.md",
 ]

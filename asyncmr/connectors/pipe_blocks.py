@@ -50,7 +50,7 @@ class PipeBlocks:
                 self._waits = not stat.S_ISREG(os.fstat(self._descriptor).st_mode)
             if self._waits:
                 await self._readable(self._descriptor)
-            data, self._ended, lines = await self._disk.run(_read, self._descriptor)
+            data, self._ended, lines = await self._disk.run(read_available, self._descriptor)
         except OSError as error:
             raise translated(error, "read the input", self._path, raises=InputError) from error
         block = Block(self._path, self._offset, data, self._ended, self._line)
@@ -89,8 +89,8 @@ def _open(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def _read(descriptor: int) -> tuple[bytes, bool, int]:
-    """What is there, whether the pipe has ended, and how many newlines there are."""
+def read_available(descriptor: int) -> tuple[bytes, bool, int]:
+    """What is there, whether the pipe has ended, and how many newlines there are. Blocks if nothing is there."""
     watch = select.poll()
     watch.register(descriptor, select.POLLIN)
     parts, room = list[bytes](), BLOCK_BYTES

@@ -467,12 +467,13 @@ class Stream:
 
     def _source(self, feed: Feed) -> SourceInfo:
         positions = self._positions.get(feed.name, {})
-        lag = getattr(feed, "lag", None)
+        lag, place = getattr(feed, "lag", None), getattr(feed, "place", None)
+        text = ", ".join(f"{partition}: {position}" for partition, position in sorted(positions.items())[:3])
         return SourceInfo(
             feed.name,
             feed.guarantee,
             len(positions),
-            ", ".join(f"{partition}: {position}" for partition, position in sorted(positions.items())[:3]),
+            place(positions) if callable(place) else text,
             lag() if callable(lag) else lag,
         )
 
