@@ -23,6 +23,7 @@ from asyncmr.cli.console import Bars, print_pairs, user_frames
 from asyncmr.cli.inputs import inputs_of
 from asyncmr.cli.job_spec import load_job
 from asyncmr.cli.messages import in_options, log_messages
+from asyncmr.cli.serve import serve
 from asyncmr.cli.standard_streams import open_if_closed, standard_output
 from asyncmr.cli.termination import Terminated, until_terminated
 from asyncmr.connectors.sources import AnySource, OneSource, documents, json_lines, pairs, source_of
@@ -164,6 +165,9 @@ def commands() -> None:
 
     The jobs asyncmr.jobs:wordcount and asyncmr.jobs:sort are there already. `asyncmr run --help` lists the options.
     """
+
+
+commands.add_command(serve)
 
 
 @commands.command()

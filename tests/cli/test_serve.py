@@ -1,0 +1,154 @@
+"""`asyncmr serve`, as a process of its own: it goes on after a kill, ends when it is asked to, and tells systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.workers.talking import ROOT, alive, until
+
+pytest.importorskip("uvicorn")
+
+WORDS = "to be or not to be\n"
+
+
+class Daemon:
+    """A daemon, and questions to it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.process = process
+        self.url = url
+
+    async def ask(self, path: str, data: bytes | None = None) -> dict[str, object]:
+        """What it answers."""
+
+        def asked() -> dict[str, object]:
+            with urllib.request.urlopen(f"{self.url}{path}", data=data, timeout=20) as answer:
+                return dict(json.load(answer))
+
+        return await asyncio.to_thread(asked)
+
+    async def reaches(self, word: str, count: int) -> None:
+        """Waits until it has counted a word so often."""
+        async with asyncio.timeout(20):
+            while (await self.ask(f"/v1/count/{word}"))["count"] != count:
+                pass
+
+    async def ended(self, number: signal.Signals) -> tuple[int | None, str]:
+        """Sends a signal; its exit status, and what it said after it had started. Nothing of it is left."""
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.send_signal(number)
+        assert self.process.stderr is not None
+        said = (await self.process.stderr.read()).decode()
+        status = await self.process.wait()
+        await until(lambda: not any(alive(child.pid) for child in below))
+        return status, said
+
+
+@asynccontextmanager
+async def serving(folder: Path, *arguments: str, **environment: str) -> AsyncIterator[Daemon]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "asyncmr", "serve", "--listen", "127.0.0.1:0", "--workers", "1", *arguments),
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert process.stderr is not None
+        line = (await process.stderr.readline()).decode()
+        assert line.startswith("asyncmr: serving http://"), line + (await process.stderr.read()).decode()
+        yield Daemon(process, line.split()[-1].rstrip("/"))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_log_is_counted_once_whatever_is_killed(tmp_path):
+    log = tmp_path / "log"
+    log.write_text(WORDS)
+    for run in range(1, 4):
+        async with serving(tmp_path, "tail:log", "--state", "state") as daemon:
+            await daemon.reaches("be", 2 * (2 * run - 1))
+            with log.open("a") as lines:
+                lines.write(WORDS)
+            await daemon.reaches("be", 2 * 2 * run)
+            assert (await daemon.ended(signal.SIGKILL))[0] == -signal.SIGKILL
+            with log.open("a") as lines:
+                lines.write(WORDS)
+    async with serving(tmp_path, "tail:log", "--state", "state") as daemon:
+        await daemon.reaches("be", 14)
+        assert await daemon.ask("/v1/top?k=1") == {
+            "top": [{"key": "be", "value": 14}],
+            "k": 1,
+            "window": None,
+            "epoch": (await daemon.ask("/v1/stats"))["epoch"],
+        }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_ends_in_order_and_goes_on_where_it_was(tmp_path, number):
+    async with serving(tmp_path, "--state", "state") as daemon:
+        await daemon.ask("/v1/ingest", WORDS.encode())
+        assert await daemon.ended(number) == (0, "")
+    async with serving(tmp_path, "--state", "state") as daemon:
+        assert (await daemon.ask("/v1/count/be"))["count"] == 2
+
+
+async def test_systemd_is_told_when_it_is_ready_alive_and_ending(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        options = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
+        async with serving(tmp_path, **options) as daemon:
+            told = {await asyncio.to_thread(manager.recv, 100) for _ in range(2)}
+            assert told == {b"READY=1", b"WATCHDOG=1"}
+            assert (await daemon.ended(signal.SIGTERM))[0] == 0
+        while (last := await asyncio.to_thread(manager.recv, 100)) == b"WATCHDOG=1":
+            pass
+        assert last == b"STOPPING=1"
+
+
+async def test_its_options_may_come_from_the_environment(tmp_path):
+    (tmp_path / "letters.py").write_text(
+        "import asyncmr\n\n"
+        "job = asyncmr.Job(mapper=lambda _, line: ((c, 1) for c in line), aggregator=asyncmr.Sum())\n"
+    )
+    async with serving(tmp_path, ASYNCMR_JOB="letters.py:job") as daemon:
+        await daemon.ask("/v1/ingest", b"abba\n")
+        assert (await daemon.ask("/v1/count/a"))["count"] == 2
+        assert (await daemon.ended(signal.SIGTERM))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--listen", "0.0.0.0:0"], "add --token-file FILE, or listen on 127.0.0.1"),
+        (["somewhere"], "'somewhere' is no source of a stream; write tail:PATH"),
+        (["--job", "asyncmr.jobs:sort"], "cannot be streamed"),
+        (["--token-file", "none"], "could not read the token file 'none'"),
+    ],
+)
+async def test_what_cannot_be_served_is_refused(tmp_path, arguments, why):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "asyncmr", "serve", *arguments),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    assert said.decode().startswith("asyncmr: ")
+    assert why in said.decode()
