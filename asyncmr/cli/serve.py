@@ -29,6 +29,13 @@ from asyncmr.errors import AsyncMRError, UsageError
     help="Keep the state there: after a stop, a crash or a kill the same command goes on. Without it, it begins anew.",
 )
 @click.option(
+    "--window",
+    metavar="WINDOW",
+    envvar="ASYNCMR_WINDOW",
+    help='Count by stretches of time, such as "1m", "10m/1m" (the last ten minutes, each minute), or by the time in the '
+    'lines: "1h late 30s event REGEX". Without it, over all time.',
+)
+@click.option(
     "--listen",
     metavar="HOST:PORT",
     default="127.0.0.1:8080",
@@ -78,6 +85,7 @@ def serve(
     sources: tuple[str, ...],
     job: str,
     state: str | None,
+    window: str | None,
     listen: str,
     token_file: Path | None,
     interval: float,
@@ -120,7 +128,7 @@ def serve(
             listen,
             token_file,
             drain_timeout,
-            {"state": state, "interval": interval, "workers": workers, "memory": memory},
+            {"state": state, "window": window, "interval": interval, "workers": workers, "memory": memory},
         )
         try:
             uvloop.run(work)

@@ -16,36 +16,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asyncmr.kernel.timestamps import Timestamp
     from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings
     from asyncmr.streaming.stream import Stream
     from asyncmr.streaming.view import StreamStats, Update, View, WindowInfo
+    from asyncmr.streaming.windowing import Windowing
+    from asyncmr.streaming.windows import Sliding, Tumbling
 
 __all__ = [
     "Batch",
     "Clock",
     "Feed",
+    "Sliding",
     "Stream",
     "StreamStats",
     "Surroundings",
+    "Timestamp",
+    "Tumbling",
     "Update",
     "View",
     "WindowInfo",
+    "Windowing",
 ]
 
 _HOME = {
-    "Batch": "feed",
-    "Clock": "feed",
-    "Feed": "feed",
-    "Stream": "stream",
-    "StreamStats": "view",
-    "Surroundings": "feed",
-    "Update": "view",
-    "View": "view",
-    "WindowInfo": "view",
+    "Batch": "asyncmr.streaming.feed",
+    "Clock": "asyncmr.streaming.feed",
+    "Feed": "asyncmr.streaming.feed",
+    "Sliding": "asyncmr.streaming.windows",
+    "Stream": "asyncmr.streaming.stream",
+    "StreamStats": "asyncmr.streaming.view",
+    "Surroundings": "asyncmr.streaming.feed",
+    "Timestamp": "asyncmr.kernel.timestamps",
+    "Tumbling": "asyncmr.streaming.windows",
+    "Update": "asyncmr.streaming.view",
+    "View": "asyncmr.streaming.view",
+    "WindowInfo": "asyncmr.streaming.view",
+    "Windowing": "asyncmr.streaming.windowing",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(_HOME[name]), name)

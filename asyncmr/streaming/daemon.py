@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable
 
 from asyncmr.actors import TaskScope
-from asyncmr.streaming.http import Address, PushFeed, application, check, serving
+from asyncmr.streaming.http import Address, PushFeed, application, serving
 from asyncmr.streaming.service_manager import ServiceManager
 from asyncmr.streaming.stream import Stream
 
@@ -39,7 +39,6 @@ async def run_daemon(
         UsageError: the address cannot be listened on, or must not without a token.
         Aborted: it did not end in time, or a second signal came.
     """
-    check(address, token)
     manager = ServiceManager()
     ending = _Ending(drain_timeout)
     try:

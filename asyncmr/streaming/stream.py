@@ -320,7 +320,7 @@ class Stream:
         for cut in epoch.cuts:
             for (place, _), time in zip(cut.sections, cut.mapped.latest if cut.mapped else (), strict=False):
                 before = latest.get(place)
-                latest[place] = time if before is None or time is None else max(before, time)
+                latest[place] = before if time is None else time if before is None else max(before, time)
         return self._progress.commit([cut.number for cut in epoch.cuts], latest, now)
 
     async def _commit(self, epoch: Epoch, moved: Moved) -> Blocks:
