@@ -35,13 +35,14 @@ def command(name: Command, argument: Any = ()) -> bytes:
 
 
 class State:
-    """The tables of one worker, and which of their keys have changed since that was last told."""
+    """The tables of one worker, and what is to be merged into them when the changes are next asked for."""
 
     def __init__(self, reduction: Reduction, layout: BucketLayout) -> None:
         self._reduction = reduction
         self._layout = layout
         self._tables: dict[Place, Table] = {}
-        self._changed: dict[Place, dict[Any, None]] = {}
+        # A key that is in many runs of an epoch is looked up in its large table once.
+        self._taken: dict[Place, Table] = {}
 
     def serve(self, feed: Feed) -> Iterator[Item]:
         """Obeys the commands that are fed, for ever."""
@@ -63,11 +64,11 @@ class State:
         """Runs, as mappers make them, each with its place and its end in `data`; in input order."""
         gather = self._reduction.gather
         for place, piece in _pieces(places, data):
-            table = self._table(place)
-            changed = self._changed.setdefault(place, {})
+            taken = self._taken.get(place)
+            if taken is None:
+                taken = self._taken[place] = self._reduction.table()
             for run in self._layout.slices(piece):
-                gather(table, run)
-                changed.update(dict.fromkeys(run.keys))
+                gather(taken, run)
         yield from ()
 
     def _changes(self, argument: tuple[list[Place], list[tuple[list[int], bool]]]) -> Iterator[Item]:
@@ -79,14 +80,14 @@ class State:
         """
         wanted, windows = argument
         whole = set(wanted)
-        changed, self._changed = self._changed, {}
+        changed = self._merge_taken()
         for place in sorted(changed.keys() | (whole & self._tables.keys())):
             table = self._tables[place]
             if place in whole:
                 block = Slice((), *self._reduction.snapshot(table))
                 yield ("snapshot", *place, len(table)), encode_block(block, placed=False)
             else:
-                keys = list(changed[place])
+                keys = changed[place]
                 block = Slice((), keys, list(map(table.__getitem__, keys)), None)
                 yield ("delta", *place, len(table)), encode_block(block, placed=False)
         groups = sorted({group for group, _ in self._tables}) if windows else []
@@ -101,6 +102,15 @@ class State:
                 found = self._reduction.results(list(table) if of is None else of, table)
                 while some := list(islice(found, _RESULTS)):
                     yield ("results", number), _pairs(some)
+
+    def _merge_taken(self) -> dict[Place, list[Any]]:
+        """Merges what was taken in into the tables; the keys that this changed."""
+        changed = {}
+        for place, taken in self._taken.items():
+            changed[place], values, counts = self._reduction.partials(taken)
+            self._reduction.gather(self._table(place), Slice((), changed[place], values, counts))
+        self._taken = {}
+        return changed
 
     def _top(self, argument: tuple[int, list[int]]) -> Iterator[Item]:
         """The `k` keys with the largest values in some panes together, as a block of pairs."""
@@ -123,7 +133,6 @@ class State:
         """Forgets panes."""
         for place in [place for place in self._tables if place[1] in panes]:
             del self._tables[place]
-            self._changed.pop(place, None)
         yield from ()
 
     def _table(self, place: Place) -> Table:
