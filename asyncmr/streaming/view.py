@@ -1,0 +1,93 @@
+"""What pages, queries and subscribers ask of a stream."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from asyncmr.streaming.feed import Guarantee
+
+WindowState = Literal["open", "closed"]
+
+
+class QueueInfo(NamedTuple):
+    """How full a queue of the stream is, in bytes or messages."""
+
+    name: str
+    held: int
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """How far a feed has been read. `position`: as text, for people; `lag`: bytes not read yet, where that is known."""
+
+    name: str
+    guarantee: Guarantee
+    partitions: int
+    position: str
+    lag: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowInfo:
+    """A window: seconds since the epoch, `end` exclusive; None where the stream has no windows and all time is one."""
+
+    start: float | None
+    end: float | None
+    keys: int
+    state: WindowState
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStats:
+    """How a stream is doing: as of its last committed epoch, except the queues, which are as of now.
+
+    `committed_at`: seconds since the epoch, None before the first commit. `records` and `bytes` since the state was
+    made. `late`: records that came behind the watermark.
+    """
+
+    epoch: int
+    committed_at: float | None
+    records: int
+    bytes: int
+    records_per_second: float
+    keys: int
+    late: int = 0
+    queues: tuple[QueueInfo, ...] = ()
+    watermark: float | None = None
+    state_bytes: int = 0
+    sources: tuple[SourceInfo, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an epoch changed in a window: keys with their new values. `window`: its start, None without windows."""
+
+    epoch: int
+    window: float | None
+    changes: list[tuple[Any, Any]]
+
+
+class View(Protocol):
+    """A stream as those see it who only ask. All answers are of committed epochs."""
+
+    async def top(self, k: int, window: float | None = None) -> list[tuple[Any, Any]]:
+        """The `k` keys with the largest values, largest first, equal ones in the order of the key."""
+
+    async def get(self, key: Any, window: float | None = None) -> Any:
+        """The value of a key; None if the window has none."""
+
+    async def windows(self) -> list[WindowInfo]:
+        """The windows that the state holds, oldest first."""
+
+    def stats(self) -> StreamStats:
+        """How the stream is doing."""
+
+    def updates(self) -> AsyncGenerator[Update, None]:
+        """What each epoch changes, from now on."""
+
+    def ingest(self, data: bytes, token: str | None = None) -> Future[None]:
+        """Takes lines in; done when they are durable. `token`: an idempotency key."""
