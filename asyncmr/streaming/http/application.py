@@ -1,0 +1,139 @@
+"""The routes of a stream, and what they share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Scope
+
+from asyncmr.streaming.http.answers import Answers
+from asyncmr.streaming.http.broadcast import Broadcast
+from asyncmr.streaming.http.connections import Lobby
+from asyncmr.streaming.http.encoding import Json
+from asyncmr.streaming.http.guard import Guard
+from asyncmr.streaming.http.ingest import Ingest
+from asyncmr.streaming.http.limits import Limits
+from asyncmr.streaming.http.metrics import Metrics
+from asyncmr.streaming.http.page import Page
+from asyncmr.streaming.http.push_feed import PushFeed
+from asyncmr.streaming.http.subscribe import Subscribe
+from asyncmr.streaming.view import View
+
+
+class _Key(Convertor[str]):
+    """The rest of a path, whatever it is made of; starlette's own leaves out line ends."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("key", _Key())
+
+
+@dataclass(eq=False, slots=True)
+class Application:
+    """What a server serves. `asgi`: for a server. `ready`: whether it is to be sent requests; set it to False first
+    when the stream ends. `lobby`: the server's connections.
+    """
+
+    asgi: Starlette
+    broadcast: Broadcast
+    lobby: Lobby
+    ready: bool = field(default=True)
+
+
+@asynccontextmanager
+async def application(
+    view: View,
+    feed: PushFeed | None = None,
+    *,
+    limits: Limits | None = None,
+    names: Iterable[str] = (),
+    token: bytes | None = None,
+    interval: float = 0.5,
+) -> AsyncGenerator[Application, None]:
+    """The HTTP face of a stream, for as long as the block.
+
+    `feed`: takes what is posted, and is one of the stream's feeds; without one there is no `/v1/ingest`. `names`: what
+    the server is called in URLs, beside localhost and addresses. `token`: what every request but for the page and the
+    health has to bring. `interval`: seconds between two events of the page.
+    """
+    limits = limits or Limits()
+    answers = Answers(view, limits)
+    broadcast = Broadcast(view, limits)
+    lobby = Lobby(limits)
+    made: Application
+
+    async def healthy(_request: Request) -> Response:
+        return Json({"status": "ok"})
+
+    async def ready(_request: Request) -> Response:
+        return Json({"status": "ready"}) if made.ready else Json({"error": "the stream is ending"}, 503)
+
+    routes = [
+        Route("/v1/top", answers.top),
+        Route("/v1/count/{word:key}", answers.count),
+        Route("/v1/windows", answers.windows),
+        Route("/v1/stats", answers.stats),
+        Route("/v1/subscribe", Subscribe(view, answers, broadcast, interval).__call__),
+        Route("/healthz", healthy),
+        Route("/readyz", ready),
+        Route("/", Page().__call__),
+    ]
+    if feed is not None:
+        routes.append(
+            Route("/v1/ingest", Ingest(feed, limits, lambda: made.ready).__call__, methods=["POST"])
+        )
+    names_of = {route.endpoint: route.path for route in routes}
+
+    def route_of(scope: Scope) -> str:
+        endpoint = scope.get("endpoint")
+        return "other" if endpoint is None else names_of.get(endpoint, "other")
+
+    metrics = Metrics(view, broadcast, lobby, feed, route_of)
+    routes.append(Route("/metrics", metrics.__call__))
+    names_of[metrics.__call__] = "/metrics"
+    guard = Middleware(Guard, limits=limits, names=names, token=token, observe=metrics.observe)
+    asgi = Starlette(
+        routes=routes, middleware=[guard], exception_handlers={HTTPException: _refused, Exception: _failed}
+    )
+    asgi.router.redirect_slashes = False  # a redirect would repeat the Host of the request
+    made = Application(asgi, broadcast, lobby)
+    # A task and not a task group, which would have to be left in the task that entered it: fixtures do not.
+    telling = asyncio.create_task(broadcast.run(), name="asyncmr-broadcast")
+    telling.add_done_callback(lambda _: broadcast.close())
+    try:
+        yield made
+    finally:
+        telling.cancel()
+        with anyio.CancelScope(shield=True):
+            await answers.close()
+            await asyncio.wait([telling])
+    if not telling.cancelled():
+        telling.result()  # raises what the stream's updates raised
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return Json({"error": error.detail}, error.status_code, dict(error.headers or {}))
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    # What went wrong is in the log, with its traceback; it may name files and records, which are not for everybody.
+    return Json({"error": "the server failed to answer this; its log says why"}, 500)
