@@ -32,8 +32,10 @@ class Answers:
         return Json({"top": top, "k": k, "window": start, "epoch": epoch})
 
     async def count(self, request: Request) -> Json:
-        """GET /v1/count/{word}"""
-        word = request.path_params["word"]
+        """GET /v1/count/{word}, or /v1/count?key= for one that a browser takes for a path, as `..`"""
+        word = request.path_params.get("word", request.query_params.get("key"))
+        if word is None:
+            raise HTTPException(400, "say which key, as in /v1/count/word or /v1/count?key=word")
         start = _window(request)
         value = await self._view.get(word, start)
         return Json({"key": word, "count": 0 if value is None else plain(value), "window": start})

@@ -89,6 +89,7 @@ async def application(
     routes = [
         Route("/v1/top", answers.top),
         Route("/v1/count/{word:key}", answers.count),
+        Route("/v1/count", answers.count),
         Route("/v1/windows", answers.windows),
         Route("/v1/stats", answers.stats),
         Route("/v1/subscribe", Subscribe(view, answers, broadcast, interval).__call__),
@@ -100,7 +101,7 @@ async def application(
         routes.append(
             Route("/v1/ingest", Ingest(feed, limits, lambda: made.ready).__call__, methods=["POST"])
         )
-    names_of = {route.endpoint: route.path for route in routes}
+    names_of = {route.endpoint: route.path.replace(":key", "") for route in routes}
 
     def route_of(scope: Scope) -> str:
         endpoint = scope.get("endpoint")

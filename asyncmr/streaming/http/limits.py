@@ -9,19 +9,18 @@ from dataclasses import dataclass
 class Limits:
     """Bytes, seconds and numbers.
 
-    `connections`: open at once; when there are more, one that has no request under way makes room. `header_bytes`,
-    `header_seconds`: of one request, from the connection on. `idle_seconds`: until the next request of a connection.
-    `body_bytes`: of a request as sent; `text_bytes`: of its lines, which gzip may have made more of, by `gzip_ratio` at
-    most. `piece_seconds`: between two pieces of a body; `body_seconds`: for all of it. `commit_seconds`: how long an
-    ingest waits to be durable. `answer_seconds`: for any other answer. `write_seconds`: how long a client may leave
-    unread what was sent to it. `subscribers`: at once; `subscriber_bytes`: may wait for one of them; `replay_bytes`: of
-    past events, for those who come back. `most`: the largest `k`.
+    `connections`: open at once; when there are more, one that has no request under way makes room. `header_bytes`: of
+    one request; `header_seconds`: until they are complete, from the connection or the answer before on. `body_bytes`:
+    of a request as sent; `text_bytes`: of its lines, which gzip may have made more of, by `gzip_ratio` at most.
+    `piece_seconds`: between two pieces of a body; `body_seconds`: for all of it. `commit_seconds`: how long an ingest
+    waits to be durable. `answer_seconds`: for any other answer. `write_seconds`: how long a client may leave unread
+    what was sent to it. `subscribers`: at once; `subscriber_bytes`: may wait for one of them; `replay_bytes`: of past
+    events, for those who come back. `most`: the largest `k`.
     """
 
     connections: int = 512
     header_bytes: int = 16 << 10
     header_seconds: float = 10.0
-    idle_seconds: float = 15.0
     body_bytes: int = 4 << 20
     text_bytes: int = 4 << 20
     gzip_ratio: int = 200  # deflate makes at most 1,032 of 1; logs, which repeat themselves, 10 to 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import os
 import socket
 from collections.abc import AsyncGenerator
@@ -90,7 +91,7 @@ async def serving(app: Application, address: Address, *, grace: float = 5.0) -> 
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=int(limits.idle_seconds),
+        timeout_keep_alive=math.ceil(limits.header_seconds) + 1,  # ours comes first
         h11_max_incomplete_event_size=limits.header_bytes,
     )
     config.load()

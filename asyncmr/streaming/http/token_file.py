@@ -20,7 +20,7 @@ def read_token(path: str) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise UsageError(f"could not read the token file {path!r}: {error.strerror}") from None
-    with open(fd, "rb") as file:
+    try:
         state = os.fstat(fd)
         if not stat.S_ISREG(state.st_mode):
             raise UsageError(f"the token file {path!r} is not a file")
@@ -28,7 +28,9 @@ def read_token(path: str) -> bytes:
             raise UsageError(f"the token file {path!r} belongs to another user; it has to belong to this one")
         if state.st_mode & 0o077:
             raise UsageError(f"others may read or write the token file {path!r}; run: chmod 600 {path!r}")
-        token = file.read(_LONGEST + 1).strip()
+        token = os.read(fd, _LONGEST + 2).strip()
+    finally:
+        os.close(fd)
     if not _SHORTEST <= len(token) <= _LONGEST:
         raise UsageError(
             f"the token in {path!r} has {len(token):,} characters; it needs {_SHORTEST} to {_LONGEST:,}, as made by: "

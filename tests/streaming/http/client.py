@@ -49,7 +49,7 @@ class Client:
     @asynccontextmanager
     async def events(self, path: str = "/v1/subscribe", **headers: str) -> AsyncIterator[AsyncIterator[dict]]:
         async with self.connected() as (reader, writer):
-            writer.write(request("GET", path, headers, close=False))
+            writer.write(request("GET", path, headers))
             head = await reader.readuntil(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 200"), head
             yield _events(reader)
