@@ -46,9 +46,9 @@ class Batch:
     """Some whole lines.
 
     `data`: they, each with its line end. `partition`: which file, connection or topic partition they are of; positions
-    and watermarks are kept for each. `position`: behind the batch; None from a feed that cannot go back. `time`: when it
-    was read, in seconds since the epoch, by the stream's clock. `token`: an idempotency key: a batch whose token was
-    committed before is dropped. `committed`: called on the loop when the epoch with the batch is durable.
+    and watermarks are kept for each. `position`: behind the batch; None from a feed that cannot go back. `time`: when
+    it was read, in seconds since the epoch, by the stream's clock. `token`: an idempotency key: a batch whose token
+    was committed before is dropped. `committed`: called on the loop when the epoch with the batch is durable.
     """
 
     data: bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import Future
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
@@ -88,6 +87,3 @@ class View(Protocol):
 
     def updates(self) -> AsyncGenerator[Update, None]:
         """What each epoch changes, from now on."""
-
-    def ingest(self, data: bytes, token: str | None = None) -> Future[None]:
-        """Takes lines in; done when they are durable. `token`: an idempotency key."""

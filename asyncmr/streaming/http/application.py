@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Scope
 
+from asyncmr.errors import ClosedError, UsageError
 from asyncmr.streaming.http.answers import Answers
 from asyncmr.streaming.http.broadcast import Broadcast
 from asyncmr.streaming.http.connections import Lobby
@@ -111,9 +112,8 @@ async def application(
     routes.append(Route("/metrics", metrics.__call__))
     names_of[metrics.__call__] = "/metrics"
     guard = Middleware(Guard, limits=limits, names=names, token=token, observe=metrics.observe)
-    asgi = Starlette(
-        routes=routes, middleware=[guard], exception_handlers={HTTPException: _refused, Exception: _failed}
-    )
+    handlers = {HTTPException: _refused, UsageError: _senseless, ClosedError: _closed, Exception: _failed}
+    asgi = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
     asgi.router.redirect_slashes = False  # a redirect would repeat the Host of the request
     made = Application(asgi, broadcast, lobby)
     # A task and not a task group, which would have to be left in the task that entered it: fixtures do not.
@@ -133,6 +133,16 @@ async def application(
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return Json({"error": error.detail}, error.status_code, dict(error.headers or {}))
+
+
+async def _senseless(_request: Request, error: Exception) -> Response:
+    return Json({"error": str(error)}, 400)
+
+
+async def _closed(_request: Request, _error: Exception) -> Response:
+    return Json(
+        {"error": "the stream is starting or ending; try again in a moment"}, 503, {"Retry-After": "1"}
+    )
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:

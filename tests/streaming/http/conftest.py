@@ -32,7 +32,7 @@ def serve() -> Serve:
         *, limits: Limits | None = None, commits: bool = True, capacity: int = 16 << 20, **options
     ) -> AsyncIterator[Service]:
         feed = PushFeed(capacity=capacity)
-        view = MemoryView(feed)
+        view = MemoryView()
         reader = Reader(feed, view)
         committing = asyncio.create_task(reader.run()) if commits else None
         try:

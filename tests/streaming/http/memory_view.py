@@ -14,10 +14,9 @@ from asyncmr.streaming.view import QueueInfo, SourceInfo, StreamStats, Update, W
 
 
 class MemoryView:
-    """Counts words. `commit` ends an epoch; `feed` takes what is pushed, if anything."""
+    """Counts words. `add` is an epoch."""
 
-    def __init__(self, feed: PushFeed | None = None) -> None:
-        self.feed = feed
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.epoch = 0
         self.records = 0
@@ -75,10 +74,6 @@ class MemoryView:
                 yield update
         finally:
             self._listeners.discard(queue)
-
-    def ingest(self, data: bytes, token: str | None = None) -> asyncio.Future[None]:
-        assert self.feed is not None
-        return self.feed.push(data, token)
 
 
 class Reader:

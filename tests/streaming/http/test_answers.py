@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
+from asyncmr.errors import ClosedError, UsageError
+
 
 async def test_the_most_frequent_words_come_first(service):
     service.view.add({"to": 2, "be": 2, "or": 1})
@@ -81,6 +83,22 @@ async def test_an_error_of_the_stream_is_not_told_to_everybody(service, monkeypa
     assert answer.status == 500
     assert "somebody" not in answer.body.decode()
     assert "somebody" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (UsageError("this stream has no windows"), 400, "this stream has no windows"),
+        (ClosedError("of /home/somebody"), 503, "try again"),
+    ],
+)
+async def test_what_the_stream_refuses_is_refused(service, monkeypatch, error, status, text):
+    async def refuses(k, window=None):
+        raise error
+
+    monkeypatch.setattr(service.view, "top", refuses)
+    answer = await service.get("/v1/top?window=3")
+    assert (answer.status, text in answer.json["error"], b"somebody" in answer.body) == (status, True, False)
 
 
 async def test_a_stream_that_is_ending_is_healthy_and_not_ready(service):
