@@ -62,7 +62,11 @@ class Answers:
         epoch = self._view.stats().epoch
         known = self._asked.get((k, start))
         if known is None or known[0] != epoch:
-            known = epoch, asyncio.ensure_future(self._rows(k, start))
+            asking = asyncio.ensure_future(self._rows(k, start))
+            asking.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # perhaps all have gone
+            known = epoch, asking
             self._asked[k, start] = known
             self._asked.move_to_end((k, start))
             while len(self._asked) > _KEPT:

@@ -2,7 +2,8 @@
 
 A connection may take so long to send a request's head, counted from when it is opened or the last answer was complete.
 One that does not read what it was sent is cut off. When too many are open, the one that has been waiting longest
-without a request makes room, and a new one is refused only when all have one.
+without a request makes room, or else the one that has been sending its body longest; a new one is refused only when all
+are being answered.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Lobby:
     """The connections of a server.
 
     `refused`: how many found no room; `evicted`: idle ones that made room; `timed_out`: those too slow to ask.
-    `waiting`: connections without a request, longest first. `empty`: there are none at all.
+    `waiting`: connections without a request, `sending`: those whose body is on its way, longest first. `empty`:
+    there are no connections at all.
     """
 
     limits: Limits
@@ -32,6 +34,7 @@ class Lobby:
     evicted: int = 0
     timed_out: int = 0
     waiting: dict[Connection, None] = field(default_factory=dict)
+    sending: dict[Connection, None] = field(default_factory=dict)
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -63,16 +66,18 @@ class Connection(H11Protocol):
         self._lobby.empty.clear()
         lobby = self._lobby
         if len(self.connections) > lobby.limits.connections:
-            if not lobby.waiting:
+            longest = next(iter(lobby.waiting or lobby.sending), None)
+            if longest is None:
                 lobby.refused += 1
                 self._cut(_FULL)
                 return
             lobby.evicted += 1
-            next(iter(lobby.waiting))._cut(_FULL)
+            longest._cut(_FULL)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._lobby.sending.pop(self, None)
         self._stop_write_timer()
         super().connection_lost(exc)
         if not self.connections:
@@ -82,6 +87,10 @@ class Connection(H11Protocol):
         super().handle_events()
         if self._is_answering():
             self._stop_waiting()
+            if self.cycle.more_body and not self.cycle.response_started:
+                self._lobby.sending.setdefault(self)
+                return
+        self._lobby.sending.pop(self, None)
 
     def on_response_complete(self) -> None:
         if not self.transport.is_closing():
@@ -137,8 +146,9 @@ class Connection(H11Protocol):
 
     def _cut(self, message: bytes) -> None:
         self._stop_waiting()
-        idle = self.conn.our_state is h11.IDLE
-        if message and idle:
+        self._lobby.sending.pop(self, None)
+        unanswered = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+        if message and unanswered:
             self.transport.write(message)
         self.transport.close()
         if self.transport.get_write_buffer_size():

@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
 
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
+from asyncmr.errors import ClosedError
 from asyncmr.streaming.http.answers import Answers
 from asyncmr.streaming.http.broadcast import Broadcast, event
 from asyncmr.streaming.http.encoding import statistics
@@ -48,8 +49,10 @@ class Subscribe:
         self._broadcast = broadcast
         self._interval = interval
 
-    async def __call__(self, request: Request) -> EventStream:
+    async def __call__(self, request: Request) -> Response:
         """The answer; a question that makes no sense is refused before it begins."""
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         if "k" in request.query_params:
             events = self._top(*self._answers.of_query(request))
         else:
@@ -62,8 +65,11 @@ class Subscribe:
     async def _top(self, k: int, start: float | None) -> AsyncGenerator[bytes, None]:
         closing = self._broadcast.closing
         while not closing.is_set():
-            epoch, top = await self._answers.ranking(k, start)
-            stats = statistics(self._view.stats())
+            try:
+                epoch, top = await self._answers.ranking(k, start)
+                stats = statistics(self._view.stats())
+            except ClosedError:
+                return
             yield event("top", {"epoch": epoch, "window": start, "top": top, "stats": stats})
             try:
                 async with asyncio.timeout(self._interval):

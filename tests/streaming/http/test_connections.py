@@ -60,7 +60,7 @@ async def test_a_connection_that_is_answered_does_not_make_room(serve):
             await anext(events)
 
 
-async def test_a_good_client_is_served_among_a_thousand_that_only_hold_on(serve):
+async def test_a_good_client_is_served_among_hundreds_that_only_hold_on(serve):
     async with serve(limits=Limits(connections=50)) as service, AsyncExitStack() as stack:
         for number in range(200):
             _, writer = await stack.enter_async_context(service.connected())
@@ -69,6 +69,23 @@ async def test_a_good_client_is_served_among_a_thousand_that_only_hold_on(serve)
                 assert (await service.post(b"good\n")).status == 202
         assert (await service.get("/v1/count/good")).json["count"] == 10
         assert service.app.lobby.evicted >= 100
+
+
+async def test_a_body_that_takes_its_time_makes_room_too(serve):
+    async with serve(limits=Limits(connections=3)) as service, AsyncExitStack() as stack:
+        slow = [await stack.enter_async_context(service.connected()) for _ in range(3)]
+        for _, writer in slow:
+            writer.write(request("POST", "/v1/ingest", {"Content-Length": "100"}) + b"to be\n")
+        while service.feed.held < 18:
+            await asyncio.sleep(0)
+        assert (await service.post(b"good\n")).status == 202
+        assert (await answer(slow[0][0])).status == 503
+        assert service.app.lobby.evicted == 1
+
+
+async def test_asking_only_for_the_head_of_a_subscription_takes_no_place(service):
+    assert (await service.raw(request("HEAD", "/v1/subscribe", {}))).status == 200
+    assert service.app.broadcast.subscribers == 0
 
 
 async def test_answers_of_a_connection_come_in_the_order_of_its_requests(service):
