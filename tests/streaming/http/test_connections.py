@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
+import pytest
+
 from asyncmr.streaming.http import Limits
 from tests.streaming.http.client import answer, request
+
+pytestmark = pytest.mark.both_loops  # uvloop has transports of its own
 
 
 async def test_a_head_that_never_ends_is_cut_off(serve):

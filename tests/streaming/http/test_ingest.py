@@ -10,6 +10,8 @@ import pytest
 from asyncmr.streaming.http import Limits
 from tests.streaming.http.client import request
 
+pytestmark = pytest.mark.both_loops  # uvloop has transports of its own
+
 
 async def test_lines_are_counted_and_answered_with_how_many(service):
     answer = await service.post(b"to be\nor not to be")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from asyncmr.streaming.http import Limits
 from tests.streaming.http.client import request
+
+pytestmark = pytest.mark.both_loops  # uvloop has transports of its own
 
 
 async def test_each_change_is_told(service):
