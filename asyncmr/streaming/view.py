@@ -63,11 +63,13 @@ class StreamStats:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What an epoch changed in a window: keys with their new values. `window`: its start, None without windows."""
+    """What an epoch changed in a window: keys with their new values. `window`: its start, None without windows.
+    `final`: nothing will change in it any more, and these are all of its keys."""
 
     epoch: int
     window: float | None
     changes: list[tuple[Any, Any]]
+    final: bool = False
 
 
 class View(Protocol):

@@ -179,7 +179,7 @@ class Broadcast:
         changes = iter(update.changes)
         while part := [[plain(key), plain(value)] for key, value in islice(changes, _PART)]:
             self._number += 1
-            data = {"epoch": update.epoch, "window": update.window, "changes": part}
+            data = {"epoch": update.epoch, "window": update.window, "changes": part, "final": update.final}
             message = event("changes", data, self._name(self._number))
             self._remember(message)
             for mailbox in self._mailboxes:

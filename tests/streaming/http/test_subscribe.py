@@ -18,7 +18,12 @@ async def test_each_change_is_told(service):
         service.view.add({"to": 2, "be": 1})
         event = await anext(events)
         assert event["event"] == "changes"
-        assert event["data"] == {"epoch": 1, "window": None, "changes": [["to", 2], ["be", 1]]}
+        assert event["data"] == {
+            "epoch": 1,
+            "window": None,
+            "changes": [["to", 2], ["be", 1]],
+            "final": False,
+        }
 
 
 async def test_a_large_epoch_comes_in_several_events(service):
