@@ -78,6 +78,11 @@ class PushFeed:
         self._pushes: dict[str, _Push] = {}
         self._closed = False
 
+    @property
+    def lag(self) -> int:
+        """Bytes that were pushed, or are on their way, and are not durable."""
+        return self.held
+
     def reserve(self, size: int) -> None:
         """Takes room for `size` bytes that are on their way. Give it back by `release`.
 

@@ -16,10 +16,12 @@ stream = pytest.importorskip("asyncmr.streaming.stream", reason="the stream itse
 
 
 @asynccontextmanager
-async def served(state):
+async def served(state, **options):
     feed = PushFeed()
     async with (
-        stream.Stream(wordcount, [feed], state=state, interval=0.02, executor="thread", workers=1) as running,
+        stream.Stream(
+            wordcount, [feed], state=state, interval=0.02, executor="thread", workers=1, **options
+        ) as running,
         application(running, feed, interval=0.02) as app,
         serving(app, Address("127.0.0.1", 0)) as address,
     ):
@@ -56,3 +58,13 @@ async def test_a_restart_keeps_what_was_answered(tmp_path):
 async def test_a_window_where_there_are_none_is_refused(tmp_path):
     async with served(tmp_path / "state") as client:
         assert (await client.get("/v1/top?window=60")).status == 400
+
+
+async def test_each_window_is_asked_for_by_its_start(tmp_path):
+    async with served(tmp_path / "state", window="1h") as client:
+        await client.post(b"to be\n")
+        *_, window = (await client.get("/v1/windows")).json["windows"]
+        assert (window["end"] - window["start"], window["state"]) == (3600, "open")
+        top = (await client.get(f"/v1/top?window={window['start']}")).json["top"]
+        assert [row["key"] for row in top] == ["be", "to"]
+        assert (await client.get(f"/v1/count/be?window={window['start']}")).json["count"] == 1
