@@ -10,7 +10,7 @@ from __future__ import annotations
 from asyncmr.streaming.http.application import Application, application
 from asyncmr.streaming.http.limits import Limits
 from asyncmr.streaming.http.push_feed import PushFeed, PushFull
-from asyncmr.streaming.http.serving import Address, check, serving
+from asyncmr.streaming.http.serving import Address, serving
 from asyncmr.streaming.http.token_file import read_token
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "PushFeed",
     "PushFull",
     "application",
-    "check",
     "read_token",
     "serving",
 ]

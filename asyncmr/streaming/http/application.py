@@ -50,12 +50,13 @@ register_url_convertor("key", _Key())
 @dataclass(eq=False, slots=True)
 class Application:
     """What a server serves. `asgi`: for a server. `ready`: whether it is to be sent requests; set it to False first
-    when the stream ends. `lobby`: the server's connections.
+    when the stream ends. `lobby`: the server's connections. `has_token`: whether it asks for one.
     """
 
     asgi: Starlette
     broadcast: Broadcast
     lobby: Lobby
+    has_token: bool
     ready: bool = field(default=True)
 
 
@@ -115,7 +116,7 @@ async def application(
     handlers = {HTTPException: _refused, UsageError: _senseless, ClosedError: _closed, Exception: _failed}
     asgi = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
     asgi.router.redirect_slashes = False  # a redirect would repeat the Host of the request
-    made = Application(asgi, broadcast, lobby)
+    made = Application(asgi, broadcast, lobby, token is not None)
     # A task and not a task group, which would have to be left in the task that entered it: fixtures do not.
     telling = asyncio.create_task(broadcast.run(), name="asyncmr-broadcast")
     telling.add_done_callback(lambda _: broadcast.close())

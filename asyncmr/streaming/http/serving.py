@@ -58,13 +58,8 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def check(address: Address, token: bytes | None) -> None:
-    """Refuses to serve the network without a token.
-
-    Raises:
-        UsageError: when that is asked for.
-    """
-    if token is None and not address.is_loopback:
+def _check(app: Application, address: Address) -> None:
+    if not app.has_token and not address.is_loopback:
         raise UsageError(
             f"listening on {address} would let everybody on the network in; add --token-file FILE, or listen on "
             "127.0.0.1"
@@ -76,11 +71,12 @@ async def serving(app: Application, address: Address, *, grace: float = 5.0) -> 
     """Serves `app` for as long as the block; gives the address, with the port that it got.
 
     At the end it takes no more connections, ends subscriptions, and lets requests under way finish for `grace` seconds;
-    when cancelled it cuts them off at once. Whether the address may be served without a token is for `check`.
+    when cancelled it cuts them off at once.
 
     Raises:
-        UsageError: the address cannot be listened on.
+        UsageError: the address cannot be listened on, or would let the network in without a token.
     """
+    _check(app, address)
     limits = app.lobby.limits
     config = Config(
         app.asgi,

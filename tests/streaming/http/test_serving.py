@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from asyncmr.errors import UsageError
-from asyncmr.streaming.http import Address, Limits, application, check, read_token, serving
+from asyncmr.streaming.http import Address, Limits, application, read_token, serving
 from tests.streaming.http.client import Client, request
 from tests.streaming.http.memory_view import MemoryView
 
@@ -35,13 +35,25 @@ def test_what_is_no_address_is_refused(text):
         Address.parse(text)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "stats.example"])
-def test_the_network_is_served_with_a_token_only(host):
-    with pytest.raises(UsageError, match="--token-file"):
-        check(Address(host, 80), None)
-    check(Address(host, 80), b"0123456789abcdef")
-    for loopback in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
-        check(Address(loopback, 80), None)
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "stats.example"])
+async def test_the_network_is_served_with_a_token_only(host):
+    async with application(MemoryView()) as app:
+        with pytest.raises(UsageError, match="--token-file"):
+            async with serving(app, Address(host, 0)):
+                pass
+
+
+async def test_with_a_token_the_network_is_served():
+    async with (
+        application(MemoryView(), token=b"0123456789abcdef") as app,
+        serving(app, Address("0.0.0.0", 0)) as (_, port),
+    ):
+        assert (await Client(Address("127.0.0.1", port)).get("/v1/top")).status == 401
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
+def test_loopback_is_what_only_this_machine_gets_to(host):
+    assert Address(host, 80).is_loopback
 
 
 async def test_a_port_that_is_taken_is_an_error_that_says_so():
