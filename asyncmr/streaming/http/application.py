@@ -137,8 +137,8 @@ async def _refused(_request: Request, error: Exception) -> Response:
     detail = error.detail
     if error.status_code == 404:
         detail = (
-            "there is nothing here; there are /v1/top, /v1/count/WORD, /v1/windows, /v1/stats, /v1/subscribe, /v1/ingest "
-            "(where lines are taken), /metrics, and the page at /"
+            "there is nothing here; there are /v1/top, /v1/count/WORD, /v1/windows, /v1/stats, /v1/subscribe, "
+            "/v1/ingest (where lines are taken), /metrics, and the page at /"
         )
     elif error.status_code == 405:
         detail = f"this takes another method: {headers.get('Allow', 'GET')}"
