@@ -133,7 +133,16 @@ async def application(
 
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return Json({"error": error.detail}, error.status_code, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    detail = error.detail
+    if error.status_code == 404:
+        detail = (
+            "there is nothing here; there are /v1/top, /v1/count/WORD, /v1/windows, /v1/stats, /v1/subscribe, "
+            "/v1/ingest (where lines are taken), /metrics, and the page at /"
+        )
+    elif error.status_code == 405:
+        detail = f"this takes another method: {headers.get('Allow', 'GET')}"
+    return Json({"error": detail}, error.status_code, headers)
 
 
 async def _senseless(_request: Request, error: Exception) -> Response:

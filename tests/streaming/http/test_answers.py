@@ -71,7 +71,12 @@ async def test_there_is_nothing_else(service, path):
 
 
 async def test_a_method_that_is_not_meant_is_refused(service):
-    assert (await service.post(b"", "/v1/top")).status == 405
+    for answer, allowed in (
+        (await service.post(b"", "/v1/top"), "GET"),
+        (await service.get("/v1/ingest"), "POST"),
+    ):
+        assert answer.status == 405
+        assert allowed in answer.json["error"]
 
 
 async def test_an_error_of_the_stream_is_not_told_to_everybody(service, monkeypatch, caplog):
