@@ -32,8 +32,8 @@ from asyncmr.errors import AsyncMRError, UsageError
     "--window",
     metavar="WINDOW",
     envvar="ASYNCMR_WINDOW",
-    help='Count by stretches of time, such as "1m", "10m/1m" (the last ten minutes, each minute), or by the time in the '
-    'lines: "1h late 30s event REGEX". Without it, over all time.',
+    help='Count by stretches of time: "1m", "10m/1m" (the last ten minutes, each minute), or by the time in the lines: '
+    '"1h late 30s event REGEX". Without it, over all time.',
 )
 @click.option(
     "--listen",
@@ -49,6 +49,14 @@ from asyncmr.errors import AsyncMRError, UsageError
     type=click.Path(dir_okay=False),
     envvar="ASYNCMR_TOKEN_FILE",
     help="What clients must know; needed to listen beyond this machine. Only its owner may read it.",
+)
+@click.option(
+    "--allow-host",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    envvar="ASYNCMR_ALLOW_HOST",
+    help="What the server is called in URLs, beside localhost and addresses; may be repeated.",
 )
 @click.option(
     "--interval",
@@ -88,6 +96,7 @@ def serve(
     window: str | None,
     listen: str,
     token_file: Path | None,
+    names: tuple[str, ...],
     interval: float,
     workers: int | None,
     memory: str | None,
@@ -127,6 +136,7 @@ def serve(
             job,
             listen,
             token_file,
+            names,
             drain_timeout,
             {"state": state, "window": window, "interval": interval, "workers": workers, "memory": memory},
         )
@@ -144,6 +154,7 @@ async def _serve(
     job: str,
     listen: str,
     token_file: Path | None,
+    names: tuple[str, ...],
     drain_timeout: float,
     options: dict[str, Any],
 ) -> None:
@@ -163,6 +174,7 @@ async def _serve(
         Address.parse(listen),
         push=push,
         token=token,
+        names=names,
         drain_timeout=drain_timeout,
         started=started,
     )

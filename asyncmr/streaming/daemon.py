@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from asyncmr.actors import TaskScope
 from asyncmr.streaming.http import Address, PushFeed, application, serving
@@ -27,12 +27,14 @@ async def run_daemon(
     *,
     push: PushFeed | None,
     token: bytes | None,
+    names: Sequence[str],
     drain_timeout: float,
     started: Callable[[Address], None],
 ) -> None:
     """Runs `stream`, which was not entered yet, and serves it at `address`, until a signal comes or its feeds end.
 
-    `push`: what takes the lines that are posted, one of its feeds. `started`: called with the address that it got.
+    `push`: what takes the lines that are posted, one of its feeds. `token`: what clients must know; `names`: what the
+    server is called in URLs. `started`: called with the address that it got.
     `drain_timeout`: the seconds that it may take to end.
 
     Raises:
@@ -45,7 +47,7 @@ async def run_daemon(
         async with stream:
             ending.listen()
             async with (
-                application(stream, push, token=token) as app,
+                application(stream, push, token=token, names=names) as app,
                 serving(app, address) as bound,
                 TaskScope() as scope,
             ):
