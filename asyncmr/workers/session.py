@@ -212,10 +212,10 @@ class Session:
             elif preparing:
                 if limit is not None:
                     late = SlotTimeout(limit, preparing=True)
-                    timer = asyncio.get_running_loop().call_later(limit, self.fail, late)
+                    timer = asyncio.get_running_loop().call_later(limit, self._expire, late)
             elif self._timeout is not None:
                 left = max(0.0, self._timeout - self._used)
-                timer = asyncio.get_running_loop().call_later(left, self.fail, SlotTimeout(self._timeout))
+                timer = asyncio.get_running_loop().call_later(left, self._expire, SlotTimeout(self._timeout))
             answer: Answer = await waiter
         except BrokenExecutor:
             ended = self._give_up(seat, died=True)
@@ -269,6 +269,9 @@ class Session:
         self._seat = None
         seat.session = None
         return self._lender.discard(seat, died=died)
+
+    def _expire(self, late: SlotTimeout) -> None:
+        self.fail(late)
 
 
 def _on_wire(buffer: Buffer, slot: Slot) -> WireBuffer:

@@ -397,7 +397,7 @@ def does_not_hear_of_a_death(real: Any) -> Any:
 
 @mutant(Session, "_expire")
 def lets_a_hung_task_hang(real: Any) -> Any:
-    return lambda self: None
+    return lambda self, late: None
 
 
 @mutant(Spill, "take")
