@@ -71,15 +71,8 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Min:
-    """The smallest of a key's values, or the one for which `key` is smallest.
-
-    Values, or what `key` makes of them, must have an order; NaN has none.
-
-    For example:
-
-        Job(mapper=prices, aggregator=Min())
-    """
+class _Extreme:
+    """One of a key's values: the first, until another is to be preferred, as `add` says."""
 
     key: Callable[[Any], Any] | None = None
     keeps_type: ClassVar[Literal[True]] = True
@@ -88,11 +81,7 @@ class Min:
         return _NOTHING
 
     def add(self, acc: Any, value: Any) -> Any:
-        if acc is _NOTHING:
-            return value
-        key = self.key
-        less = value < acc if key is None else key(value) < key(acc)
-        return value if less else acc
+        raise NotImplementedError
 
     def merge(self, left: Any, right: Any) -> Any:
         return left if right is _NOTHING else self.add(left, right)
@@ -102,7 +91,26 @@ class Min:
 
 
 @dataclass(frozen=True, slots=True)
-class Max:
+class Min(_Extreme):
+    """The smallest of a key's values, or the one for which `key` is smallest.
+
+    Values, or what `key` makes of them, must have an order; NaN has none.
+
+    For example:
+
+        Job(mapper=prices, aggregator=Min())
+    """
+
+    def add(self, acc: Any, value: Any) -> Any:
+        if acc is _NOTHING:
+            return value
+        key = self.key
+        less = value < acc if key is None else key(value) < key(acc)
+        return value if less else acc
+
+
+@dataclass(frozen=True, slots=True)
+class Max(_Extreme):
     """The largest of a key's values, or the one for which `key` is largest.
 
     Values, or what `key` makes of them, must have an order; NaN has none.
@@ -112,24 +120,12 @@ class Max:
         Job(mapper=lines_by_author, aggregator=Max(key=len))
     """
 
-    key: Callable[[Any], Any] | None = None
-    keeps_type: ClassVar[Literal[True]] = True
-
-    def zero(self) -> Any:
-        return _NOTHING
-
     def add(self, acc: Any, value: Any) -> Any:
         if acc is _NOTHING:
             return value
         key = self.key
         more = value > acc if key is None else key(value) > key(acc)
         return value if more else acc
-
-    def merge(self, left: Any, right: Any) -> Any:
-        return left if right is _NOTHING else self.add(left, right)
-
-    def finish(self, acc: Any) -> Any:
-        return acc
 
 
 @dataclass(frozen=True, slots=True)
