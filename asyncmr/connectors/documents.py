@@ -49,10 +49,7 @@ class Documents:
 
     def fingerprint(self) -> dict[str, str]:
         """The files in order, with their sizes and the times of their last change."""
-        if self._prepared is None:
-            raise UsageError("a source is prepared before it is read")
-        found = fingerprint_of(self._prepared[1], self._split_bytes)
-        return found | {"the format of the input": repr(self.decoder)}
+        return fingerprint_of(self._prepared, self._split_bytes, self.decoder)
 
     async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         """The splits in order. Their buffers belong to whoever takes them.

@@ -57,10 +57,7 @@ class TextFiles:
 
     def fingerprint(self) -> dict[str, str]:
         """The files in order, with their sizes and the times of their last change."""
-        if self._prepared is None:
-            raise UsageError("a source is prepared before it is read")
-        found = fingerprint_of(self._prepared[1], self._split_bytes)
-        return found | {"the format of the input": repr(self.decoder)}
+        return fingerprint_of(self._prepared, self._split_bytes, self.decoder)
 
     async def splits(self, buffers: Buffers) -> AsyncGenerator[Split, None]:
         """The splits in order. Their buffers belong to whoever takes them.
@@ -96,12 +93,17 @@ def _sized(files: list[FileEntry]) -> bool:
     return not any(file.pipe or is_compressed(file.path) for file in files)
 
 
-def fingerprint_of(files: list[FileEntry], split_bytes: int) -> dict[str, str]:
-    """The files in order, with their sizes and the times of their last change.
+def fingerprint_of(
+    prepared: tuple[Disk, list[FileEntry]] | None, split_bytes: int, decoder: Decoder
+) -> dict[str, str]:
+    """The prepared files in order, with their sizes and the times of their last change, and what is made of them.
 
     Raises:
-        UsageError: one of them can be read only once.
+        UsageError: one of them can be read only once, or nothing was prepared.
     """
+    if prepared is None:
+        raise UsageError("a source is prepared before it is read")
+    _, files = prepared
     for file in files:
         if file.pipe:
             raise UsageError(
@@ -114,7 +116,8 @@ def fingerprint_of(files: list[FileEntry], split_bytes: int) -> dict[str, str]:
         "the order of the input files": blake2b(repr(names).encode(), digest_size=8).hexdigest(),
         "the size of splits": str(split_bytes),
     }
-    return found | {f"the input {name!r}": _told(file) for name, file in zip(names, files, strict=True)}
+    found |= {f"the input {name!r}": _told(file) for name, file in zip(names, files, strict=True)}
+    return found | {"the format of the input": repr(decoder)}
 
 
 def _told(file: FileEntry) -> str:
