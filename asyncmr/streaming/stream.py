@@ -10,49 +10,43 @@ Every arrow is bounded. An epoch is what an interval's batches come to, and is c
 
 from __future__ import annotations
 
-import asyncio
-import math
 import os
 import shutil
 import tempfile
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from anyio import CancelScope
-
-from asyncmr.actors import Receiver, Sender, TaskScope, open_channel
+from asyncmr.actors import Receiver, TaskScope, open_channel
 from asyncmr.engines.early import PRELOAD
 from asyncmr.engines.local import LocalEngine
 from asyncmr.engines.worker_log import WorkerLog
-from asyncmr.errors import AsyncMRError, ClosedError, InputError, UsageError
+from asyncmr.errors import ClosedError, UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.decoding import TextLines
 from asyncmr.pipeline.fingerprint import described, encoding
 from asyncmr.pipeline.resources import Resources
 from asyncmr.protocols import Decoder, Split
 from asyncmr.storage.disk import Disk
-from asyncmr.streaming.emission import is_final
+from asyncmr.streaming.committed import Committed, seconds
 from asyncmr.streaming.epochs import Cut, Epoch, Epochs
 from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings, SystemClock
 from asyncmr.streaming.keepers import Keepers
 from asyncmr.streaming.mapping import MappedSplit, StreamMapper, streamable
-from asyncmr.streaming.progress import Moved, Progress
-from asyncmr.streaming.store import Commit, StateStore
-from asyncmr.streaming.updates import Blocks, Changed, Updates
-from asyncmr.streaming.view import QueueInfo, SourceInfo, StreamStats, Update, WindowInfo
+from asyncmr.streaming.progress import Progress
+from asyncmr.streaming.readers import Readers
+from asyncmr.streaming.store import StateStore
+from asyncmr.streaming.updates import Updates
+from asyncmr.streaming.view import QueueInfo, StreamStats, Update, WindowInfo
 from asyncmr.streaming.windowing import Windowing
-from asyncmr.streaming.windows import RunningTotals, Window
+from asyncmr.streaming.windows import RunningTotals
 from asyncmr.workers import Pool
 
 # What feeds have given and no epoch has taken yet.
 _BATCHES = 8 << 20
-# Records a second are those of so many seconds.
-_RATE_SECONDS = 5.0
 
 
 class Stream:
@@ -110,14 +104,8 @@ class Stream:
     ) -> None:
         streamable(job)
         self._job = job
-        self._feeds = tuple(feeds)
         self._windowing = Windowing.of(window)
         self._windowed = not isinstance(self._windowing.windows, RunningTotals)
-        names = [feed.name for feed in self._feeds]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise UsageError(
-                f"two feeds are called {min(twice)!r}, and positions are kept by that name; give each its own"
-            )
         if not interval > 0:
             raise UsageError(f"interval={interval} is no time; give seconds between two commits, 0.2 say")
         if keepers < 1:
@@ -142,11 +130,8 @@ class Stream:
         )
         self._stack: AsyncExitStack | None = None
         self._entered = False
-        self._reading: list[CancelScope] = []
-        self._turn = asyncio.Lock()  # of the keepers: an answer is never of an epoch that may yet be lost
+        self._readers = Readers(feeds, job.title)
         self._updates = Updates()
-        self._ended = asyncio.Event()
-        self._rates: deque[tuple[float, int]] = deque()
         self._queues: list[Callable[[], QueueInfo]] = []
 
     async def __aenter__(self) -> Self:
@@ -159,10 +144,10 @@ class Stream:
             mapper = StreamMapper(self._job, resources, self._decoder)
             if mapper.memory:
                 await resources.memory.reserve(mapper.memory)
-            self._state_disk = await stack.enter_async_context(
+            disk = await stack.enter_async_context(
                 Disk(lambda threads, name: ThreadPoolExecutor(1, "asyncmr-state"))
             )
-            await self._open(stack, mapper, resources)
+            store = await self._open(stack, disk, mapper, resources)
             log = WorkerLog()
             stack.push_async_callback(log.flush)
             pool = await stack.enter_async_context(
@@ -174,30 +159,32 @@ class Stream:
                     on_output=log.take,
                 )
             )
-            self._keepers = Keepers(
+            keepers = Keepers(
                 pool,
                 mapper.program,
                 mapper.partitioning,
                 job=self._job.title,
-                store=self._store,
-                disk=self._state_disk,
+                store=store,
+                disk=disk,
                 blocks=resources.store,
                 tolerance=resources.tolerance,
             )
-            stack.push_async_callback(self._keepers.close)
-            await self._keepers.load()
-            self._positions = await self._state_disk.run(self._store.positions)
-            idle = self._windowing.idle_ms / 1000
-            saved = await self._state_disk.run(self._store.noted, "time")
-            self._progress = (
-                Progress(idle=idle)
-                if saved is None
-                else Progress.restored(saved, idle=idle, now=self._clock.time())
+            stack.push_async_callback(keepers.close)
+            await keepers.load()
+            self._committed = Committed(
+                store,
+                disk,
+                keepers,
+                mapped=resources.store,
+                windowing=self._windowing,
+                progress=await self._progress(store, disk),
+                positions=await disk.run(store.positions),
+                updates=self._updates,
+                clock=self._clock,
             )
             self._mapper = mapper
-            self._resources = resources
             self._scope = await stack.enter_async_context(TaskScope())
-            self._start(mapper, resources)
+            self._start(store, disk, resources)
             self._stack = stack.pop_all()
         return self
 
@@ -207,17 +194,19 @@ class Stream:
         stack, self._stack = self._stack, None
         if stack is None:
             return None
+        self._committed.stop()
         self._updates.end()
-        for scope in self._reading:
-            scope.cancel()
+        self._readers.stop()
         return await stack.__aexit__(kind, error, trace)
 
-    async def _open(self, stack: AsyncExitStack, mapper: StreamMapper, resources: Resources) -> None:
-        folder, disk = self._folder, self._state_disk
+    async def _open(
+        self, stack: AsyncExitStack, disk: Disk, mapper: StreamMapper, resources: Resources
+    ) -> StateStore:
+        folder = self._folder
         if folder is None:
             folder = await disk.run(tempfile.mkdtemp, prefix="asyncmr-state-")
             stack.push_async_callback(disk.run, shutil.rmtree, folder, ignore_errors=True)
-        self._store = self._make_store(folder, durable=self._durable)
+        store = self._make_store(folder, durable=self._durable)
         identity = {
             **encoding(resources.hasher),
             **described(self._job),
@@ -225,21 +214,28 @@ class Stream:
             "the format of the input": repr(self._decoder),
             **self._windowing.fingerprint(),
         }
-        await disk.run(self._store.open, identity)
-        stack.push_async_callback(disk.run, self._store.close)
+        await disk.run(store.open, identity)
+        stack.push_async_callback(disk.run, store.close)
+        return store
 
-    def _start(self, mapper: StreamMapper, resources: Resources) -> None:
-        disk = self._state_disk
+    async def _progress(self, store: StateStore, disk: Disk) -> Progress:
+        idle = self._windowing.idle_ms / 1000
+        saved = await disk.run(store.noted, "time")
+        if saved is None:
+            return Progress(idle=idle)
+        return Progress.restored(saved, idle=idle, now=self._clock.time())
+
+    def _start(self, store: StateStore, disk: Disk, resources: Resources) -> None:
         epochs = Epochs(
             self._scope,
             resources.pool.segments,
             self._clock,
             interval=self._interval,
-            first=self._store.epoch + 1,
+            first=store.epoch + 1,
             concurrency=resources.pool.workers + 1,
             map=self._map,
-            known=lambda feed, token: disk.run(self._store.has_token, feed, token),
-            begin=self._progress.begin,
+            known=lambda feed, token: disk.run(store.has_token, feed, token),
+            begin=self._committed.progress.begin,
             pane_of=self._pane_of,
             ticks=self._windowed,
         )
@@ -248,38 +244,19 @@ class Stream:
         for end in (batches_in, epochs_in):
             self._queues.append(partial(_queue, end))
         around = Surroundings(resources.disk, self._clock)
-        with batches_out:
-            for feed in self._feeds:
-                scope = CancelScope()
-                self._reading.append(scope)
-                read = partial(self._read, feed, around, batches_out.clone(), scope)
-                self._scope.spawn(read, name=f"feed {feed.name}")
+        self._readers.start(self._scope, self._committed.positions, around, batches_out)
         self._scope.spawn(lambda: epochs.collect(batches_in), name="epochs")
         self._scope.spawn(lambda: epochs.close(epochs_out), name="interval")
-        self._scope.spawn(lambda: self._commit_all(epochs, epochs_in), name="commit")
-
-    async def _read(
-        self, feed: Feed, around: Surroundings, outlet: Sender[tuple[Feed, Batch]], scope: CancelScope
-    ) -> None:
-        with outlet:
-            try:
-                with scope:
-                    async with aclosing(feed.batches(self._positions.get(feed.name, {}), around)) as batches:
-                        async for batch in batches:
-                            await outlet.send((feed, batch), len(batch.data))
-            except AsyncMRError as error:
-                error.add_note(f"in the feed {feed.name!r} of job {self._job.title!r}")
-                raise
-            except Exception as error:
-                raise InputError(
-                    f"job {self._job.title!r}: the feed {feed.name!r} raised {type(error).__name__}: {error}; what it "
-                    "gave before is committed or will be read again"
-                ) from error
+        self._scope.spawn(lambda: self._committed.take(epochs, epochs_in), name="commit")
 
     def _pane_of(self, batch: Batch) -> int:
         """The pane of all lines of a batch; any one where each line has a time of its own."""
         windowing = self._windowing
-        return 0 if windowing.rule is not None else windowing.pane_at(batch.time, self._progress.watermark)
+        return (
+            0
+            if windowing.rule is not None
+            else windowing.pane_at(batch.time, self._committed.progress.watermark)
+        )
 
     async def _map(self, split: Split, cut: Cut) -> MappedSplit:
         windowing = self._windowing
@@ -292,85 +269,6 @@ class Stream:
             believed=windowing.believed(self._clock.time()),
             sections=[end for _, end in cut.sections],
         )
-
-    async def _commit_all(self, epochs: Epochs, inlet: Receiver[Epoch]) -> None:
-        number = self._store.epoch
-        with inlet:
-            async for epoch in inlet:
-                for cut in epoch.cuts:
-                    await cut.done.wait()
-                number = epoch.number
-                blocks = await self._commit(epoch, self._moved(epoch))
-                epochs.committed(epoch)
-                for tell in epoch.told:
-                    tell()
-                await self._updates.publish(number, blocks)
-        if self._windowed and self._stack is not None:  # the feeds have ended, rather than been stopped
-            moved = self._progress.finish(self._windowing.ended(self._keepers.panes))
-            await self._updates.publish(number + 1, await self._commit(Epoch(number + 1), moved))
-        self._updates.end()
-        self._ended.set()
-
-    def _moved(self, epoch: Epoch) -> Moved:
-        """How far the epoch brings time."""
-        now = self._clock.time()
-        latest: dict[tuple[str, str], int | None] = {}
-        if self._windowing.rule is None:
-            latest["", "clock"] = math.floor(now * 1000)
-        for cut in epoch.cuts:
-            for (place, _), time in zip(cut.sections, cut.mapped.latest if cut.mapped else (), strict=False):
-                before = latest.get(place)
-                latest[place] = before if time is None else time if before is None else max(before, time)
-        return self._progress.commit([cut.number for cut in epoch.cuts], latest, now)
-
-    async def _commit(self, epoch: Epoch, moved: Moved) -> Blocks:
-        store, disk, windowing = self._store, self._state_disk, self._windowing
-        splits = [cut.mapped for cut in epoch.cuts if cut.mapped is not None]
-        mapped = [paned for split in splits for paned in split.panes]
-        panes = sorted({*self._keepers.panes, *(pane for pane, _ in mapped)})
-        final = windowing.final(panes, *moved)
-        expired = windowing.expired(panes, moved.after)
-        if not (mapped or epoch.positions or epoch.tokens or final or expired):
-            return []
-        wanted: list[Window] = []
-        if self._updates.wanted:
-            changed = windowing.changed({pane for pane, _ in mapped}) if windowing.emit == "updates" else []
-            wanted = [*(window for window in changed if window not in final), *final]
-        async with self._turn:
-            specs = [(self._panes_of(window, panes), window in final) for window in wanted]
-            changes = await self._keepers.apply(mapped, store.outgrown(), specs)
-            commit = Commit(
-                epoch.number,
-                self._clock.time(),
-                records=sum(split.records for split in splits),
-                bytes=epoch.bytes,
-                deltas=[delta for delta in changes.deltas if delta.place[1] not in expired],
-                positions=epoch.positions,
-                tokens=epoch.tokens,
-                dropped=expired,
-                aside=[aside for split in splits for aside in split.aside],
-                notes={"time": self._progress.saved()} if self._windowed else {},
-            )
-            await disk.run(store.commit, commit)
-            if expired:
-                await self._keepers.drop(expired)
-        for _, one in mapped:
-            for pieces in one.stored:
-                self._resources.store.free(pieces.block)
-        for (feed, partition), position in epoch.positions.items():
-            self._positions.setdefault(feed, {})[partition] = position
-        self._rates.append((commit.time, commit.records))
-        while self._rates[0][0] < commit.time - _RATE_SECONDS:
-            self._rates.popleft()
-        return [
-            Changed(_seconds(window.start), window in final, changes.results.get(index, []))
-            for index, window in enumerate(wanted)
-        ]
-
-    def _panes_of(self, window: Window, panes: Sequence[int]) -> list[int]:
-        """Those of these panes that are in a window."""
-        of = self._windowing.windows.panes_of(window)
-        return [pane for pane in panes if pane in of]
 
     def __aiter__(self) -> AsyncGenerator[Update, None]:
         return self.updates()
@@ -387,8 +285,7 @@ class Stream:
         self._check()
         if k < 1:
             raise UsageError(f"top({k}) asks for no key at all; give 1 or more")
-        async with self._turn:
-            return await self._keepers.top(k, self._panes(window))
+        return await self._committed.top(k, window)
 
     async def get(self, key: Any, window: float | None = None) -> Any:
         """The value of a key; None if it has none.
@@ -397,55 +294,41 @@ class Stream:
             KeyTypeError: this can be no key.
         """
         self._check()
-        async with self._turn:
-            return await self._keepers.get(key, self._panes(window))
+        return await self._committed.get(key, window)
 
     async def windows(self) -> list[WindowInfo]:
         """The windows that the state holds, oldest first; keys that are in several panes of a window count in each."""
         self._check()
-        frontier = self._windowing.frontier(self._progress.final)
-        keys: dict[int, int] = {}
-        for (_, pane), number in self._keepers.keys.items():
-            keys[pane] = keys.get(pane, 0) + number
-        return [
-            WindowInfo(
-                _seconds(window.start),
-                _seconds(window.end),
-                sum(keys[pane] for pane in self._panes_of(window, sorted(keys))),
-                "closed" if is_final(window, frontier) else "open",
-            )
-            for window in self._windowing.windows.over(sorted(keys))
-        ]
+        return await self._committed.windows()
 
     async def set_aside(self) -> list[tuple[str, bytes]]:
         """Lines that count nowhere, each block with the reason: "late", "untimed" or "ahead"; the latest 64 MiB."""
         self._check()
-        return await self._state_disk.run(self._store.set_aside)
+        return await self._committed.set_aside()
 
     def stats(self) -> StreamStats:
         """How the stream is doing."""
         self._check()
-        store = self._store
-        seconds = self._clock.time() - self._rates[0][0] if self._rates else 0.0
-        records = sum(records for _, records in self._rates)
+        committed = self._committed
+        store = committed.store
         return StreamStats(
             epoch=store.epoch,
             committed_at=store.time,
             records=store.records,
             bytes=store.bytes,
-            records_per_second=records / max(seconds, self._interval),
-            keys=sum(self._keepers.keys.values()),
+            records_per_second=committed.records_per_second,
+            keys=committed.keys,
             late=store.aside.get("late", 0),
-            watermark=_seconds(self._progress.watermark) if self._windowed else None,
+            watermark=seconds(committed.progress.watermark) if self._windowed else None,
             queues=tuple(queue() for queue in self._queues),
             state_bytes=store.size,
-            sources=tuple(map(self._source, self._feeds)),
+            sources=self._readers.infos(committed.positions),
         )
 
     async def join(self) -> None:
         """Returns when every feed has ended, and all that they gave is committed."""
         self._check()
-        await self._ended.wait()
+        await self._committed.ended.wait()
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[Mapping[str, Any]]:
@@ -456,27 +339,6 @@ class Stream:
         async with self:
             yield {"stream": self}
 
-    def _panes(self, start: float | None) -> list[int]:
-        """The panes of the window that starts then; by default of the latest."""
-        panes = self._keepers.panes
-        windows = self._windowing.windows.over(panes)
-        if not self._windowed and start is not None:
-            raise UsageError(f"window={start}: this stream has no windows, but running totals; leave it out")
-        found = windows[-1:] if start is None else [w for w in windows if _seconds(w.start) == start]
-        return self._panes_of(found[0], panes) if found else []
-
-    def _source(self, feed: Feed) -> SourceInfo:
-        positions = self._positions.get(feed.name, {})
-        lag, place = getattr(feed, "lag", None), getattr(feed, "place", None)
-        text = ", ".join(f"{partition}: {position}" for partition, position in sorted(positions.items())[:3])
-        return SourceInfo(
-            feed.name,
-            feed.guarantee,
-            len(positions),
-            place(positions) if callable(place) else text,
-            lag() if callable(lag) else lag,
-        )
-
     def _check(self) -> None:
         if self._stack is None:
             raise ClosedError("this stream is not open; use it as `async with Stream(...) as stream:`")
@@ -485,7 +347,3 @@ class Stream:
 def _queue(end: Receiver[Any]) -> QueueInfo:
     stats = end.stats()
     return QueueInfo(stats.name, stats.bytes, stats.capacity)
-
-
-def _seconds(milliseconds: int | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000

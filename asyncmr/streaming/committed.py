@@ -1,0 +1,204 @@
+"""What a stream has committed, as keepers and store hold it together: how epochs are added, and what may be asked.
+
+A commit and a question take turns, so an answer is never of an epoch that may yet be lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from asyncmr.actors import Receiver
+from asyncmr.errors import UsageError
+from asyncmr.storage.disk import Disk
+from asyncmr.storage.runs import BlockStore
+from asyncmr.streaming.emission import is_final
+from asyncmr.streaming.epochs import Epoch, Epochs
+from asyncmr.streaming.feed import Clock
+from asyncmr.streaming.keepers import Keepers
+from asyncmr.streaming.progress import Moved, Progress
+from asyncmr.streaming.store import Commit, StateStore
+from asyncmr.streaming.updates import Blocks, Changed, Updates
+from asyncmr.streaming.view import WindowInfo
+from asyncmr.streaming.windowing import Windowing
+from asyncmr.streaming.windows import RunningTotals, Window
+
+# Records a second are those of so many seconds.
+_RATE_SECONDS = 5.0
+
+
+class Committed:
+    """The state of a stream. `disk` is the thread of `store`; `mapped` holds what mappers made, until it is committed;
+    `positions` are those of each feed, by partition."""
+
+    def __init__(
+        self,
+        store: StateStore,
+        disk: Disk,
+        keepers: Keepers,
+        *,
+        mapped: BlockStore,
+        windowing: Windowing,
+        progress: Progress,
+        positions: dict[str, dict[str, Any]],
+        updates: Updates,
+        clock: Clock,
+    ) -> None:
+        self.store = store
+        self.positions = positions
+        self.progress = progress
+        self.ended = asyncio.Event()
+        self._disk = disk
+        self._keepers = keepers
+        self._mapped = mapped
+        self._windowing = windowing
+        self._windowed = not isinstance(windowing.windows, RunningTotals)
+        self._updates = updates
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._rates: deque[tuple[float, int]] = deque()
+        self._stopped = False
+
+    @property
+    def keys(self) -> int:
+        """How many keys all tables have."""
+        return sum(self._keepers.keys.values())
+
+    @property
+    def records_per_second(self) -> float:
+        """Over the last seconds."""
+        if not self._rates:
+            return 0.0
+        past = self._clock.time() - self._rates[0][0]
+        return sum(records for _, records in self._rates) / max(past, 1.0)
+
+    def stop(self) -> None:
+        """The feeds are being stopped: they are not at their end, and windows that are open stay open."""
+        self._stopped = True
+
+    async def take(self, epochs: Epochs, inlet: Receiver[Epoch]) -> None:
+        """Commits epochs, one after the other, until there are no more."""
+        number = self.store.epoch
+        with inlet:
+            async for epoch in inlet:
+                for cut in epoch.cuts:
+                    await cut.done.wait()
+                number = epoch.number
+                blocks = await self._commit(epoch, self._moved(epoch))
+                epochs.committed(epoch)
+                for tell in epoch.told:
+                    tell()
+                await self._updates.publish(number, blocks)
+        if self._windowed and not self._stopped:
+            moved = self.progress.finish(self._windowing.ended(self._keepers.panes))
+            await self._updates.publish(number + 1, await self._commit(Epoch(number + 1), moved))
+        self._updates.end()
+        self.ended.set()
+
+    def _moved(self, epoch: Epoch) -> Moved:
+        """How far the epoch brings time."""
+        now = self._clock.time()
+        latest: dict[tuple[str, str], int | None] = {}
+        if self._windowing.rule is None:
+            latest["", "clock"] = math.floor(now * 1000)
+        for cut in epoch.cuts:
+            for (place, _), time in zip(cut.sections, cut.mapped.latest if cut.mapped else (), strict=False):
+                before = latest.get(place)
+                latest[place] = before if time is None else time if before is None else max(before, time)
+        return self.progress.commit([cut.number for cut in epoch.cuts], latest, now)
+
+    async def _commit(self, epoch: Epoch, moved: Moved) -> Blocks:
+        store, windowing = self.store, self._windowing
+        splits = [cut.mapped for cut in epoch.cuts if cut.mapped is not None]
+        mapped = [paned for split in splits for paned in split.panes]
+        panes = sorted({*self._keepers.panes, *(pane for pane, _ in mapped)})
+        final = windowing.final(panes, *moved)
+        expired = windowing.expired(panes, moved.after)
+        if not (mapped or epoch.positions or epoch.tokens or final or expired):
+            return []
+        wanted: list[Window] = []
+        if self._updates.wanted:
+            changed = windowing.changed({pane for pane, _ in mapped}) if windowing.emit == "updates" else []
+            wanted = [*(window for window in changed if window not in final), *final]
+        async with self._turn:
+            specs = [(self._panes_of(window, panes), window in final) for window in wanted]
+            changes = await self._keepers.apply(mapped, store.outgrown(), specs)
+            commit = Commit(
+                epoch.number,
+                self._clock.time(),
+                records=sum(split.records for split in splits),
+                bytes=epoch.bytes,
+                deltas=[delta for delta in changes.deltas if delta.place[1] not in expired],
+                positions=epoch.positions,
+                tokens=epoch.tokens,
+                dropped=expired,
+                aside=[aside for split in splits for aside in split.aside],
+                notes={"time": self.progress.saved()} if self._windowed else {},
+            )
+            await self._disk.run(store.commit, commit)
+            if expired:
+                await self._keepers.drop(expired)
+        for _, one in mapped:
+            for pieces in one.stored:
+                self._mapped.free(pieces.block)
+        for (feed, partition), position in epoch.positions.items():
+            self.positions.setdefault(feed, {})[partition] = position
+        self._rates.append((commit.time, commit.records))
+        while self._rates[0][0] < commit.time - _RATE_SECONDS:
+            self._rates.popleft()
+        return [
+            Changed(seconds(window.start), window in final, changes.results.get(index, []))
+            for index, window in enumerate(wanted)
+        ]
+
+    async def top(self, k: int, window: float | None) -> list[tuple[Any, Any]]:
+        """As `Stream.top`."""
+        async with self._turn:
+            return await self._keepers.top(k, self._panes(window))
+
+    async def get(self, key: Any, window: float | None) -> Any:
+        """As `Stream.get`."""
+        async with self._turn:
+            return await self._keepers.get(key, self._panes(window))
+
+    async def windows(self) -> list[WindowInfo]:
+        """As `Stream.windows`."""
+        frontier = self._windowing.frontier(self.progress.final)
+        keys: dict[int, int] = {}
+        for (_, pane), number in self._keepers.keys.items():
+            keys[pane] = keys.get(pane, 0) + number
+        return [
+            WindowInfo(
+                seconds(window.start),
+                seconds(window.end),
+                sum(keys[pane] for pane in self._panes_of(window, sorted(keys))),
+                "closed" if is_final(window, frontier) else "open",
+            )
+            for window in self._windowing.windows.over(sorted(keys))
+        ]
+
+    async def set_aside(self) -> list[tuple[str, bytes]]:
+        """As `Stream.set_aside`."""
+        return await self._disk.run(self.store.set_aside)
+
+    def _panes(self, start: float | None) -> list[int]:
+        """The panes of the window that starts then; by default of the latest."""
+        panes = self._keepers.panes
+        windows = self._windowing.windows.over(panes)
+        if not self._windowed and start is not None:
+            raise UsageError(f"window={start}: this stream has no windows, but running totals; leave it out")
+        found = windows[-1:] if start is None else [w for w in windows if seconds(w.start) == start]
+        return self._panes_of(found[0], panes) if found else []
+
+    def _panes_of(self, window: Window, panes: Sequence[int]) -> list[int]:
+        """Those of these panes that are in a window."""
+        of = self._windowing.windows.panes_of(window)
+        return [pane for pane in panes if pane in of]
+
+
+def seconds(milliseconds: int | None) -> float | None:
+    """Of the time of the kernel that of the view."""
+    return None if milliseconds is None else milliseconds / 1000
