@@ -1,11 +1,15 @@
-"""The readers of a stream: one task for each feed, which reads while there is room."""
+"""The readers of a stream: one task for each feed, which reads while there is room.
+
+A feed that fails, as one does whose broker goes away for a moment, is read again from behind what it gave.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from anyio import CancelScope
 
@@ -14,15 +18,23 @@ from asyncmr.errors import AsyncMRError, InputError, UsageError
 from asyncmr.streaming.feed import Batch, Feed, Surroundings
 from asyncmr.streaming.view import SourceInfo
 
+# The pause before a feed that failed is read again, in seconds: doubled with each failure, up to the longest.
+_PAUSE, _LONGEST = 0.1, 5.0
+
+_log = logging.getLogger(__name__)
+
 
 class Readers:
     """Reads `feeds`, each from behind its committed positions, for the job called `job`.
+
+    One that raises OSError or InputError, and whose lines are exactly once, is read again after a pause, `retries`
+    times in a row without a batch between.
 
     Raises:
         UsageError: two of them have one name.
     """
 
-    def __init__(self, feeds: Sequence[Feed], job: str) -> None:
+    def __init__(self, feeds: Sequence[Feed], job: str, *, retries: int) -> None:
         names = [feed.name for feed in feeds]
         if twice := {name for name in names if names.count(name) > 1}:
             raise UsageError(
@@ -30,6 +42,7 @@ class Readers:
             )
         self._feeds = tuple(feeds)
         self._job = job
+        self._retries = retries
         self._scopes: list[CancelScope] = []
 
     def start(
@@ -68,20 +81,46 @@ class Readers:
         outlet: Sender[tuple[Feed, Batch]],
         scope: CancelScope,
     ) -> None:
-        with outlet:
-            try:
-                with scope:
-                    async with aclosing(feed.batches(positions, around)) as batches:
+        given = dict(positions)
+        failures = 0
+        with outlet, scope:
+            while True:
+                try:
+                    async with aclosing(feed.batches(dict(given), around)) as batches:
                         async for batch in batches:
                             await outlet.send((feed, batch), len(batch.data))
-            except AsyncMRError as error:
-                error.add_note(f"in the feed {feed.name!r} of job {self._job!r}")
-                raise
-            except Exception as error:
-                raise InputError(
-                    f"job {self._job!r}: the feed {feed.name!r} raised {type(error).__name__}: {error}; what it "
-                    "gave before is committed or will be read again"
-                ) from error
+                            failures = 0
+                            if batch.position is not None:
+                                given[batch.partition] = batch.position
+                    return
+                except Exception as error:
+                    failures += 1
+                    if not _passing(feed, error) or failures > self._retries:
+                        self._fail(feed, error)
+                    pause = min(_PAUSE * 2 ** (failures - 1), _LONGEST)
+                    _log.warning(
+                        "job %r: the feed %r failed (%s: %s); it is read again in %.1f s, from behind what it gave",
+                        self._job,
+                        feed.name,
+                        type(error).__name__,
+                        error,
+                        pause,
+                    )
+                    await around.clock.sleep(pause)
+
+    def _fail(self, feed: Feed, error: Exception) -> NoReturn:
+        if isinstance(error, AsyncMRError):
+            error.add_note(f"in the feed {feed.name!r} of job {self._job!r}")
+            raise error
+        raise InputError(
+            f"job {self._job!r}: the feed {feed.name!r} raised {type(error).__name__}: {error}; what it gave before is "
+            "committed or will be read again"
+        ) from error
+
+
+def _passing(feed: Feed, error: Exception) -> bool:
+    """Whether the feed may well go on where it was."""
+    return feed.guarantee == "exactly-once" and isinstance(error, OSError | InputError)
 
 
 def _info(feed: Feed, positions: Mapping[str, Any]) -> SourceInfo:

@@ -120,15 +120,48 @@ async def test_snapshots_take_the_place_of_deltas(tmp_path):
         assert Counter(value for _, value in await stream.top(30_000)) == {12: 20_000}
 
 
-async def test_a_feed_that_raises_comes_out_of_the_block_by_name():
-    class Broken(Endless):
-        async def batches(self, positions, around):
-            async for batch in super().batches(positions, around):
-                yield batch
-                raise OSError("the cable is gone")
+class Failing(Listed):
+    """Fails before each batch that is in the list, so many times."""
 
+    def __init__(self, batches, failures, error) -> None:
+        super().__init__(batches, name="wire")
+        self._failures = dict(failures)
+        self._error = error
+
+    async def batches(self, positions, around):
+        async for batch in super().batches(positions, around):
+            if self._failures.get(batch.position, 0) > 0:
+                self._failures[batch.position] -= 1
+                raise self._error
+            yield batch
+
+
+BROKEN = OSError("the cable is gone")
+
+
+async def test_a_feed_that_fails_for_a_moment_is_read_on_from_where_it_was(caplog):
+    feed = Failing([b"a\n", b"b\n", b"a\n"], {1: 3, 2: 2, 3: 3}, BROKEN)
+    async with inline(COUNT, [feed]) as stream:
+        await stream.join()
+        assert await all_of(stream) == {"a": 2, "b": 1}
+    assert caplog.text.count("the cable is gone") == 8
+    assert "it is read again in 0.4 s" in caplog.text
+
+
+async def test_a_feed_that_keeps_failing_comes_out_of_the_block_by_name():
     with pytest.raises(InputError, match=r"the feed 'wire' raised OSError: the cable is gone"):
-        async with inline(COUNT, [Broken(b"a\n", name="wire")]) as stream:
+        async with inline(COUNT, [Failing([b"a\n"], {1: 4}, BROKEN)]) as stream:
+            await stream.join()
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "error"), [("exactly-once", TypeError("no")), ("at-most-once", BROKEN)]
+)
+async def test_a_feed_is_not_read_again_after_a_mistake_or_when_it_cannot_go_back(guarantee, error):
+    feed = Failing([b"a\n"], {1: 1}, error)
+    feed.guarantee = guarantee
+    with pytest.raises(InputError, match="wire"):
+        async with inline(COUNT, [feed]) as stream:
             await stream.join()
 
 
