@@ -70,8 +70,9 @@ class Stream:
     not.
 
     Leaving the block stops the feeds, commits what they gave, and closes the state. When the block is left by an error
-    or a cancellation, what was not committed is dropped, to be read again. A feed that fails is read again,
-    `retries` times in a row; if it goes on failing, or the job fails, the block is cancelled and raises why. No signal handler is installed.
+    or a cancellation, what was not committed is dropped, to be read again. A feed that fails is read again, `retries`
+    times in a row; if it goes on failing, or the job fails, the block is cancelled and raises why. No signal handler is
+    installed.
 
     Raises:
         UsageError: the job cannot be streamed, or two feeds have one name.
