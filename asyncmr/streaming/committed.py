@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from time import perf_counter
+from typing import Any, Literal
 
 from asyncmr.actors import Receiver
 from asyncmr.errors import UsageError
@@ -21,18 +21,17 @@ from asyncmr.streaming.feed import Clock
 from asyncmr.streaming.keepers import Keepers
 from asyncmr.streaming.progress import Moved, Progress
 from asyncmr.streaming.store import Commit, StateStore
+from asyncmr.streaming.totals import Rate, Totals
 from asyncmr.streaming.updates import Blocks, Changed, Updates
-from asyncmr.streaming.view import WindowInfo
+from asyncmr.streaming.view import QueueInfo, WindowInfo
 from asyncmr.streaming.windowing import Windowing
 from asyncmr.streaming.windows import RunningTotals, Window
-
-# Records a second are those of so many seconds.
-_RATE_SECONDS = 5.0
 
 
 class Committed:
     """The state of a stream. `disk` is the thread of `store`; `mapped` holds what mappers made, until it is committed;
-    `positions` are those of each feed, by partition."""
+    `positions` are those of each feed, by partition; `totals` is what has been counted. `commit_seconds`: what the last
+    commit took."""
 
     def __init__(
         self,
@@ -44,12 +43,17 @@ class Committed:
         windowing: Windowing,
         progress: Progress,
         positions: dict[str, dict[str, Any]],
+        totals: Totals,
         updates: Updates,
         clock: Clock,
     ) -> None:
         self.store = store
         self.positions = positions
         self.progress = progress
+        self.totals = totals
+        self.records_rate = Rate()
+        self.pairs_rate = Rate()
+        self.commit_seconds = 0.0
         self.ended = asyncio.Event()
         self._disk = disk
         self._keepers = keepers
@@ -59,7 +63,7 @@ class Committed:
         self._updates = updates
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._rates: deque[tuple[float, int]] = deque()
+        self._busy: Literal["keepers", "commit"] | None = None
         self._stopped = False
 
     @property
@@ -67,13 +71,9 @@ class Committed:
         """How many keys all tables have."""
         return sum(self._keepers.keys.values())
 
-    @property
-    def records_per_second(self) -> float:
-        """Over the last seconds."""
-        if not self._rates:
-            return 0.0
-        past = self._clock.time() - self._rates[0][0]
-        return sum(records for _, records in self._rates) / max(past, 1.0)
+    def queues(self) -> list[QueueInfo]:
+        """Who works at an epoch."""
+        return [QueueInfo(name, int(name == self._busy), 1) for name in ("keepers", "commit")]
 
     def stop(self) -> None:
         """The feeds are being stopped: they are not at their end, and windows that are open stay open."""
@@ -117,7 +117,7 @@ class Committed:
         panes = sorted({*self._keepers.panes, *(pane for pane, _ in mapped)})
         final = windowing.final(panes, *moved)
         expired = windowing.expired(panes, moved.after)
-        if not (mapped or epoch.positions or epoch.tokens or final or expired):
+        if not (splits or epoch.positions or epoch.tokens or final or expired):
             return []
         wanted: list[Window] = []
         if self._updates.wanted:
@@ -125,7 +125,11 @@ class Committed:
             wanted = [*(window for window in changed if window not in final), *final]
         async with self._turn:
             specs = [(self._panes_of(window, panes), window in final) for window in wanted]
+            began = perf_counter()
+            self._busy = "keepers"
             changes = await self._keepers.apply(mapped, store.outgrown(), specs)
+            self._busy = "commit"
+            totals = self.totals.plus(splits)
             commit = Commit(
                 epoch.number,
                 self._clock.time(),
@@ -136,9 +140,11 @@ class Committed:
                 tokens=epoch.tokens,
                 dropped=expired,
                 aside=[aside for split in splits for aside in split.aside],
-                notes={"time": self.progress.saved()} if self._windowed else {},
+                notes={"totals": totals.saved(), **self._time()},
             )
             await self._disk.run(store.commit, commit)
+            self.commit_seconds = perf_counter() - began
+            self._busy = None
             if expired:
                 await self._keepers.drop(expired)
         for _, one in mapped:
@@ -146,13 +152,17 @@ class Committed:
                 self._mapped.free(pieces.block)
         for (feed, partition), position in epoch.positions.items():
             self.positions.setdefault(feed, {})[partition] = position
-        self._rates.append((commit.time, commit.records))
-        while self._rates[0][0] < commit.time - _RATE_SECONDS:
-            self._rates.popleft()
+        self.records_rate.note(commit.time, commit.records)
+        self.pairs_rate.note(commit.time, totals.pairs - self.totals.pairs)
+        self.totals = totals
         return [
             Changed(seconds(window.start), window in final, changes.results.get(index, []))
             for index, window in enumerate(wanted)
         ]
+
+    def _time(self) -> dict[str, Any]:
+        """How far time has come, for the next start."""
+        return {"time": self.progress.saved()} if self._windowed else {}
 
     async def top(self, k: int, window: float | None) -> list[tuple[Any, Any]]:
         """As `Stream.top`."""

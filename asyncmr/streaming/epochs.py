@@ -15,6 +15,7 @@ from asyncmr.pipeline.messages import HANDLE
 from asyncmr.protocols import Piece, Split
 from asyncmr.streaming.feed import Batch, Clock, Feed
 from asyncmr.streaming.mapping import MappedSplit
+from asyncmr.streaming.view import QueueInfo
 from asyncmr.workers import Segments
 
 SPLIT_BYTES = 4 << 20
@@ -84,6 +85,8 @@ class Epochs:
         self._pane_of = pane_of
         self._ticks = ticks
         self._slots = asyncio.Semaphore(concurrency)
+        self._concurrency = concurrency
+        self._under_way = 0
         self._guard = asyncio.Lock()  # of the open epoch: whoever adds to it or closes it
         self._epoch = Epoch(first)
         self._begun = asyncio.Event()
@@ -92,6 +95,13 @@ class Epochs:
         self._pause = CancelScope()
         self._tokens: set[tuple[str, str]] = set()  # on their way
         self._splits = 0
+
+    def queues(self) -> list[QueueInfo]:
+        """How full the open epoch is, and how many splits are being mapped."""
+        return [
+            QueueInfo("epoch", self._epoch.bytes, EPOCH_BYTES),
+            QueueInfo("mappers", self._under_way, self._concurrency),
+        ]
 
     async def collect(self, inlet: Receiver[tuple[Feed, Batch]]) -> None:
         """Takes batches until there are no more. While the epoch is full, it takes none."""
@@ -175,6 +185,7 @@ class Epochs:
             cut.begun = True
             batches, cut.batches = cut.batches, []
             await self._slots.acquire()
+            self._under_way += 1
             self._scope.spawn(lambda: self._mapped(cut, batches), name="map")
 
     async def _mapped(self, cut: Cut, batches: list[tuple[Feed, Batch]]) -> None:
@@ -184,6 +195,7 @@ class Epochs:
             cut.mapped = await self._map(split, cut)
             cut.done.set()
         finally:
+            self._under_way -= 1
             self._slots.release()
 
     async def _split(self, cut: Cut, batches: list[tuple[Feed, Batch]]) -> Split:

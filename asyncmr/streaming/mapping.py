@@ -75,10 +75,12 @@ def streamable(job: Job) -> Step:
 
 @dataclass(slots=True)
 class MappedSplit:
-    """What became of a split: how many records it had, and the runs of each pane. `aside`: why lines are in none, how
-    many, and they. `latest`: the latest time in each of its sections, in milliseconds since 1970."""
+    """What became of a split: how many records it had and how many pairs they made, and the runs of each pane. `aside`:
+    why lines are in none, how many, and they. `latest`: the latest time in each of its sections, in milliseconds since
+    1970."""
 
     records: int
+    pairs: int
     panes: list[tuple[int, Mapped]]
     aside: list[tuple[str, int, bytes]] = field(default_factory=list)
     latest: list[int | None] = field(default_factory=list)
@@ -141,7 +143,7 @@ class StreamMapper:
         ledger = Ledger(self.title)
         mapper = SplitMapper(replace(self._context, ledger=ledger), shuffles=True, combines=True, total=None)
         mapped, _ = await mapper.map(split)
-        return MappedSplit(ledger.records_read(), [(pane, mapped)])
+        return MappedSplit(ledger.records_read(), mapped.pairs, [(pane, mapped)])
 
     async def map_panes(
         self,
@@ -170,7 +172,7 @@ class StreamMapper:
             (pane, Mapped(split.index, _of_pane(stored, place, groups), facts["pairs"], facts["pairs_out"]))
             for place, pane in enumerate(facts["panes"])
         ]
-        found = MappedSplit(facts["records"], panes, latest=facts["latest"])
+        found = MappedSplit(facts["records"], facts["pairs"], panes, latest=facts["latest"])
         for (reason, lines), block in zip(facts["aside"].items(), made.loose, strict=True):
             found.aside.append((reason, lines, await context.store.read(block)))
         made.free_loose()

@@ -39,6 +39,7 @@ from asyncmr.streaming.mapping import MappedSplit, StreamMapper, streamable
 from asyncmr.streaming.progress import Progress
 from asyncmr.streaming.readers import Readers
 from asyncmr.streaming.store import StateStore
+from asyncmr.streaming.totals import Totals
 from asyncmr.streaming.updates import Updates
 from asyncmr.streaming.view import QueueInfo, StreamStats, Update, WindowInfo
 from asyncmr.streaming.windowing import Windowing
@@ -133,7 +134,7 @@ class Stream:
         self._entered = False
         self._readers = Readers(feeds, job.title, retries=retries)
         self._updates = Updates()
-        self._queues: list[Callable[[], QueueInfo]] = []
+        self._queues: list[Callable[[], list[QueueInfo]]] = []
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -180,6 +181,7 @@ class Stream:
                 windowing=self._windowing,
                 progress=await self._progress(store, disk),
                 positions=await disk.run(store.positions),
+                totals=Totals.restored(await disk.run(store.noted, "totals")),
                 updates=self._updates,
                 clock=self._clock,
             )
@@ -242,8 +244,13 @@ class Stream:
         )
         batches_out, batches_in = open_channel("batches", _BATCHES, tuple[Feed, Batch])
         epochs_out, epochs_in = open_channel("epochs", 1, Epoch)
-        for end in (batches_in, epochs_in):
-            self._queues.append(partial(_queue, end))
+        self._queues = [
+            partial(_queue, batches_in),
+            epochs.queues,
+            partial(_queue, epochs_in),
+            self._committed.queues,
+            lambda: [self._updates.queue()],
+        ]
         around = Surroundings(resources.disk, self._clock)
         self._readers.start(self._scope, self._committed.positions, around, batches_out)
         self._scope.spawn(lambda: epochs.collect(batches_in), name="epochs")
@@ -311,17 +318,21 @@ class Stream:
         """How the stream is doing."""
         self._check()
         committed = self._committed
-        store = committed.store
+        store, now = committed.store, self._clock.time()
         return StreamStats(
             epoch=store.epoch,
             committed_at=store.time,
             records=store.records,
             bytes=store.bytes,
-            records_per_second=committed.records_per_second,
+            records_per_second=committed.records_rate.per_second(now),
             keys=committed.keys,
+            pairs=committed.totals.pairs,
+            pairs_per_second=committed.pairs_rate.per_second(now),
+            checkpoint_age=None if store.time is None else max(0.0, now - store.time),
+            commit_seconds=committed.commit_seconds,
             late=store.aside.get("late", 0),
             watermark=seconds(committed.progress.watermark) if self._windowed else None,
-            queues=tuple(queue() for queue in self._queues),
+            queues=tuple(info for queues in self._queues for info in queues()),
             state_bytes=store.size,
             sources=self._readers.infos(committed.positions),
         )
@@ -345,6 +356,6 @@ class Stream:
             raise ClosedError("this stream is not open; use it as `async with Stream(...) as stream:`")
 
 
-def _queue(end: Receiver[Any]) -> QueueInfo:
+def _queue(end: Receiver[Any]) -> list[QueueInfo]:
     stats = end.stats()
-    return QueueInfo(stats.name, stats.bytes, stats.capacity)
+    return [QueueInfo(stats.name, stats.bytes, stats.capacity)]

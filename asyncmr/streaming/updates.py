@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from asyncmr.actors import ChannelClosed, Sender, open_channel
 from asyncmr.kernel.blocks import decode_pairs
-from asyncmr.streaming.view import Update
+from asyncmr.streaming.view import QueueInfo, Update
 
 # What may wait for one who is slow; then the stream waits.
 _WAITING = 8 << 20
@@ -36,6 +36,11 @@ class Updates:
     def wanted(self) -> bool:
         """Whether anybody iterates."""
         return bool(self._senders)
+
+    def queue(self) -> QueueInfo:
+        """How much waits for the one who is slowest."""
+        most = max((sender.stats().bytes for sender in self._senders), default=0)
+        return QueueInfo("updates", most, _WAITING)
 
     async def publish(self, epoch: int, blocks: Blocks) -> None:
         """Tells everybody, in the order of the epochs."""

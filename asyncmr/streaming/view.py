@@ -12,7 +12,12 @@ WindowState = Literal["open", "closed"]
 
 
 class QueueInfo(NamedTuple):
-    """How full a queue of the stream is, in bytes or messages."""
+    """How full a queue of the stream is, in bytes or messages.
+
+    Their names, in the order of the data's way: "batches" of the feeds, "epoch", what the one that is open takes in,
+    "mappers", the splits on their way through the workers, "epochs" that are closed, "keepers" and "commit", who work
+    at one epoch at a time, and "updates", of the subscriber for whom most is waiting.
+    """
 
     name: str
     held: int
@@ -44,8 +49,10 @@ class WindowInfo:
 class StreamStats:
     """How a stream is doing: as of its last committed epoch, except the queues, which are as of now.
 
-    `committed_at`: seconds since the epoch, None before the first commit. `records` and `bytes` since the state was
-    made. `late`: records that came behind the watermark.
+    `committed_at`: seconds since 1970, None before the first commit; `checkpoint_age`: the seconds that have passed
+    since, which are many where nothing comes; `commit_seconds`: what the last commit took, the keepers' part too.
+    `records`, `bytes` and `pairs`, which the mapper made of them (of a word count, the words), are since the state was
+    made; the rates are those of the last seconds. `late`: records that came behind the watermark.
     """
 
     epoch: int
@@ -54,6 +61,10 @@ class StreamStats:
     bytes: int
     records_per_second: float
     keys: int
+    pairs: int = 0
+    pairs_per_second: float = 0.0
+    checkpoint_age: float | None = None
+    commit_seconds: float = 0.0
     late: int = 0
     queues: tuple[QueueInfo, ...] = ()
     watermark: float | None = None
