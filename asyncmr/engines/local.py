@@ -98,8 +98,8 @@ class LocalEngine:
         self._spill_dir = None if spill_dir is None else os.fspath(spill_dir)
         self._codec = codec_of(spill_compression)
         self._executor: Executor = executor
-        self._slots = slots
-        self._threads = threads
+        self.slots = slots
+        self.threads = threads
         self._hasher = KeyHasher(hash_key)
         self._programs = Programs()
         self._open: AsyncExitStack | None = None
@@ -110,7 +110,7 @@ class LocalEngine:
         if self._open is not None:
             raise ClosedError("this engine is open already; every `async with` needs an Engine of its own")
         async with AsyncExitStack() as stack:
-            self._disk = await stack.enter_async_context(Disk(self._threads))
+            self._disk = await stack.enter_async_context(Disk(self.threads))
             self._worker_log = WorkerLog()
             stack.push_async_callback(self._worker_log.flush)
             self._pool = await stack.enter_async_context(
@@ -120,8 +120,8 @@ class LocalEngine:
                     segment_size=self._limits.split,
                     preload=PRELOAD,
                     on_output=self._worker_log.take,
-                    slots=self._slots,
-                    threads=self._threads,
+                    slots=self.slots,
+                    threads=self.threads,
                 )
             )
             self._budget = Budget(self._limits.shuffle)

@@ -14,7 +14,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -103,6 +102,7 @@ class Stream:
         clock: Clock | None = None,
         durable: bool = True,
         make_store: Callable[..., StateStore] = StateStore,
+        **tuning: Any,
     ) -> None:
         streamable(job)
         self._job = job
@@ -120,7 +120,8 @@ class Stream:
         self._clock = clock or SystemClock()
         self._durable = durable and state is not None
         self._make_store = make_store
-        tuning: dict[str, Any] = {} if hash_key is None else {"hash_key": hash_key}
+        if hash_key is not None:
+            tuning["hash_key"] = hash_key
         self._engine = LocalEngine(
             workers=workers,
             memory=memory,
@@ -147,7 +148,7 @@ class Stream:
             if mapper.memory:
                 await resources.memory.reserve(mapper.memory)
             disk = await stack.enter_async_context(
-                Disk(lambda threads, name: ThreadPoolExecutor(1, "asyncmr-state"))
+                Disk(lambda threads, name: self._engine.threads(1, "asyncmr-state"))
             )
             store = await self._open(stack, disk, mapper, resources)
             log = WorkerLog()
@@ -159,6 +160,8 @@ class Stream:
                     resources.limits.split,
                     preload=PRELOAD,
                     on_output=log.take,
+                    slots=self._engine.slots,
+                    threads=self._engine.threads,
                 )
             )
             keepers = Keepers(
