@@ -195,12 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--size", type=_size, help="of the input; 100MB by default, 1GB for --memory and --cgroup")
     add("--rounds", type=int, default=3, help="how often each contender runs (default: 3)")
     add("--workers", type=int, default=2, help="processes of each contender (default: 2)")
-    add(
-        "--base",
-        default="pool_classic",
-        choices=peers.NAMES,
-        help="what ratios are to (default: pool_classic)",
-    )
+    add("--base", choices=peers.NAMES, help="what ratios are to (default: a process pool by hand)")
     add("--engine-memory", type=_size, metavar="SIZE", help="the memory that contenders are told to use")
     add("--timeout", type=float, default=TIMEOUT, help=f"seconds for one run (default: {TIMEOUT:.0f})")
     add(

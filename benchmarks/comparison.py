@@ -42,7 +42,7 @@ class Comparison:
         rounds = max(map(len, self.runs.values()), default=0)
         size = f", {size_text(self.size)}" if workload.corpus else ""
         title = f"{self.work} {workload.title}{size}, {self.workers} workers, {rounds} interleaved rounds"
-        table = self._latencies() if self.work == "W6" else self._table()
+        table = {"W6": self._latencies, "W8": self._rates}.get(self.work, self._table)()
         return f"{title}\n\n{table}"
 
     def _table(self) -> str:
@@ -65,7 +65,7 @@ class Comparison:
             + f"{median(usage.cpu for usage in usages):.2f}",
             f"{max(usage.peak for usage in usages) / MIB:.0f}",
             f"{median(walls):.2f}" if walls else "",
-            f"{min(walls):.2f}-{max(walls):.2f}" if len(walls) > 1 else "",
+            _range(walls),
             f"{median(cpus):.2f}" if cpus else "",
             bad[0] if bad else good[0].checksum,
         ]
@@ -92,6 +92,18 @@ class Comparison:
             )
         return markdown(head, rows)
 
+    def _rates(self) -> str:
+        head = ["", "M words/s", "CPU s", "peak PSS MiB", "time ratio", "range", "CPU ratio", "output"]
+        rows = []
+        for name in self.runs:
+            title, _, cpu, peak, _, _, cpu_ratio, output = self._row(name)
+            rates = [run.notes["words"] / run.notes["seconds"] / 1e6 for run in self._good(name)]
+            times = self._ratios(name, "seconds")
+            row = [title, f"{median(rates):.2f}" if rates else "", cpu, peak]
+            row += [f"{median(times):.2f}" if times else "", _range(times), cpu_ratio, output]
+            rows.append(row)
+        return markdown(head, rows)
+
     def _good(self, name: str) -> list[Run]:
         return [run for run in self.runs[name] if run.ok]
 
@@ -103,7 +115,17 @@ class Comparison:
 
 def _cost(run: Run, what: str) -> float:
     assert run.usage is not None
-    return median(run.notes["ms"]) if what == "ms" else float(getattr(run.usage, what))
+    match what:
+        case "ms":
+            return float(median(run.notes["ms"]))
+        case "seconds":
+            return float(run.notes["seconds"])
+        case _:
+            return float(getattr(run.usage, what))
+
+
+def _range(ratios: Sequence[float]) -> str:
+    return f"{min(ratios):.2f}-{max(ratios):.2f}" if len(ratios) > 1 else ""
 
 
 def compare(
@@ -114,7 +136,7 @@ def compare(
     size: int,
     rounds: int = 3,
     workers: int = 2,
-    base: str = "pool_classic",
+    base: str | None = None,
     memory: int | None = None,
     timeout: float = TIMEOUT,
 ) -> Comparison:
@@ -123,7 +145,7 @@ def compare(
     inputs = corpus(data, workload.corpus, size) if workload.corpus else []
     expected = oracle.expected(inputs, work) if inputs else None
     actual = sum(path.stat().st_size for path in inputs)
-    found = Comparison(work, size if actual else 0, workers, base)
+    found = Comparison(work, size if actual else 0, workers, base or workload.base)
     for turn in range(rounds):
         for name in contenders(work, names):
             runs = found.runs.setdefault(name, [])

@@ -93,6 +93,7 @@ _ORACLES: dict[str, Callable[[_Lines], Iterable[bytes]]] = {
     "W3": _traffic,
     "W4": _same,
     "W5": _burnt,
+    "W8": _word_counts,
     "wordcount": _word_counts,
     "index": _document_frequencies,
     "sort": _same,

@@ -18,7 +18,8 @@ class Workload:
 
     `corpus`: the kind of its input. `mapper(line)` gives pairs; `combine(values)` and `reduce(values)` give one value,
     `fold(left, right)` is the same combiner in the form of an associative operator. A line of output is the key, a
-    tab and `show(result)`; of a sort, the input's line. `ordered`: whether the output's order matters.
+    tab and `show(result)`; of a sort, the input's line. `ordered`: whether the output's order matters. `base`: the
+    contender that ratios are to, unless another is asked for.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Workload:
     fold: Callable[[Any, Any], Any] | None = None
     show: Callable[[Any], str] = str
     ordered: bool = False
+    base: str = "pool_classic"
 
     def line(self, key: str, result: Any) -> str:
         return f"{key}{result}\n" if self.ordered else f"{key}\t{self.show(result)}\n"
@@ -59,6 +61,9 @@ _ALL = (
     Workload("W5", "CPU-heavy tasks", "tasks", functions.burn, sum, sum, operator.add),
     # The input of W6 is made on the spot: ten lines, time and again, on an engine that is warm.
     Workload("W6", "ten lines on a warm engine", "", functions.words, sum, sum, operator.add),
+    Workload(
+        "W8", "word count as a stream", "words", functions.words, sum, sum, operator.add, base="pool_stream"
+    ),
 )
 
 WORKLOADS = {workload.name: workload for workload in _ALL}

@@ -29,6 +29,13 @@ NAMES = (
     "duckdb",
     "polars",
     "gnu_sort",
+    "asyncmr_tail",
+    "asyncmr_tail_fold",
+    "asyncmr_tcp",
+    "pool_stream",
+    "bytewax_blocks",
+    "bytewax_blocks_durable",
+    "bytewax_stateful",
 )
 
 

@@ -49,6 +49,15 @@ class Task:
         """The input's lines, all in memory: for small inputs."""
         return [line for path in self.inputs for line in path.read_text(encoding="utf-8").splitlines()]
 
+    def counted(self, counts: Mapping[str, int], seconds: float) -> None:
+        """Writes what a stream of words has come to, and notes the seconds that took from the first line on until
+        the last was counted."""
+        self.part(0).write_text(
+            "".join([f"{word}\t{count}\n" for word, count in counts.items()]), encoding="utf-8"
+        )
+        self.notes["words"] = sum(counts.values())
+        self.notes["seconds"] = seconds
+
     def begins(self) -> None:
         """The contender is imported and about to start: what it takes from here on is its own."""
         self.notes["before"] = pss()

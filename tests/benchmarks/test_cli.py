@@ -28,6 +28,18 @@ def test_a_tiny_comparison_checks_and_ranks_the_contenders(tmp_path: Path, capsy
     assert "process pool by hand" in capsys.readouterr().out
 
 
+@pytest.mark.timeout(180)
+def test_streams_are_compared_by_words_a_second(tmp_path: Path, capsys):
+    """On little text: what is checked is that each of them counts it, and that the state on the disk is right."""
+    arguments = ["--data", str(tmp_path), "--size", "200kB", "--rounds", "1", "--workloads", "W8"]
+    named = "asyncmr_tail,asyncmr_tail_fold,asyncmr_tcp,pool_stream"
+    assert main([*arguments, "--peers", named, "--json", str(tmp_path / "json")]) == 0
+    (study,) = json.loads((tmp_path / "json").read_text())["studies"]
+    assert [run["status"] for run in study["runs"]] == ["ok"] * 4
+    assert len({run["notes"]["words"] for run in study["runs"]}) == 1
+    assert "M words/s" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("work", ["W2", "W4"])
 def test_contenders_without_an_engine_agree(work, tmp_path: Path):
     arguments = [

@@ -1,0 +1,14 @@
+"""bytewax in blocks, with recovery."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks.peers.bytewax_stream import count
+from benchmarks.peers.task import Peer
+
+PEER = Peer(
+    "bytewax in blocks, with recovery",
+    {"W8": partial(count, form="blocks", durable=True)},
+    modules=("bytewax",),
+)
