@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from copy import copy
 from itertools import islice, pairwise
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncmr.batches import batch_kind
 from asyncmr.contexts import within
@@ -36,6 +36,9 @@ from asyncmr.kernel.sampling import KeySample, Thinned
 from asyncmr.kernel.unparsed import unparsed
 from asyncmr.protocols import Decoder, Encoder, Pair, Reduction
 
+if TYPE_CHECKING:
+    from asyncmr.kernel.results import ResultEncoder
+
 Facts = dict[str, Any]
 Task = Generator[Item, None, Facts]
 Results = ChunkOutlet | FollowingOutlet | PreparedOutlet
@@ -47,7 +50,7 @@ _FUSED_SECONDS = 0.02
 class StepProgram:
     """One step. Without a reduction it only maps. `following`: the mapper of a next step that only maps, and what its
     stage is called; it runs on the results. `preparation`: what the functions are to find ready; `prepare` comes first
-    then, and the tasks are those of `prepared`."""
+    then, and the tasks are those of `prepared`. `results`: how those of a stream may be asked for."""
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class StepProgram:
         following: tuple[Mapper, str] | None = None,
         preparation: Preparation | None = None,
         table_bytes: int = TABLE_BYTES,
+        results: tuple[ResultEncoder, ...] = (),
     ) -> None:
         self._mapper = mapper_for(mapper, decoder)
         self._mapping: type[Mapping] | type[Batching] = (
@@ -72,6 +76,7 @@ class StepProgram:
         self._following = following
         self._preparation = preparation
         self._table_bytes = table_bytes
+        self._result_encoders = results
         self._guarding: Guarding | None = None
 
     def prepare(self, shared: Shared, parts: Parts) -> bool:
@@ -244,7 +249,7 @@ class StepProgram:
 
         reduction, layout = self._shuffle()
         assert isinstance(layout, BucketLayout)
-        yield from State(reduction, layout).serve(feed)
+        yield from State(reduction, layout, self._result_encoders).serve(feed)
         return {}
 
     def _fuse(self, outlet: RunOutlet) -> Task:

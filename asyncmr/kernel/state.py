@@ -8,7 +8,7 @@ asked for. Whatever is given to be stored is absolute: keys with all that is kep
 from __future__ import annotations
 
 import marshal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from heapq import nlargest, nsmallest
 from itertools import islice, pairwise
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.layout import Feed, Table
 from asyncmr.kernel.outlets import Item
 from asyncmr.kernel.pane_tables import merged
+from asyncmr.kernel.results import ResultEncoder, Results, encoded
 from asyncmr.protocols import Pair, Reduction
 
 # A block of results is decoded on the event loop, where it should take less than a millisecond.
@@ -25,6 +26,10 @@ _RESULTS = 2048
 
 Place = tuple[int, int]
 """A key group and a pane."""
+
+WantedWindow = tuple[list[int], float | None, bool]
+"""A window of which results are wanted: its panes, its start, and whether it is final: then all of its keys are told,
+otherwise those that have changed."""
 
 Command = Literal["load", "apply", "changes", "top", "get", "drop"]
 
@@ -37,9 +42,12 @@ def command(name: Command, argument: Any = ()) -> bytes:
 class State:
     """The tables of one worker, and what is to be merged into them when the changes are next asked for."""
 
-    def __init__(self, reduction: Reduction, layout: BucketLayout) -> None:
+    def __init__(
+        self, reduction: Reduction, layout: BucketLayout, encoders: Sequence[ResultEncoder] = ()
+    ) -> None:
         self._reduction = reduction
         self._layout = layout
+        self._encoders = encoders
         self._tables: dict[Place, Table] = {}
         # A key that is in many runs of an epoch is looked up in its large table once.
         self._taken: dict[Place, Table] = {}
@@ -71,14 +79,14 @@ class State:
                 gather(taken, run)
         yield from ()
 
-    def _changes(self, argument: tuple[list[Place], list[tuple[list[int], bool]]]) -> Iterator[Item]:
-        """What has changed. `argument`: the places of which everything is wanted; and some windows, each as its panes,
-        and whether all results of it are wanted, or only those that have changed.
+    def _changes(self, argument: tuple[list[Place], list[WantedWindow], int, list[int]]) -> Iterator[Item]:
+        """What has changed. `argument`: the places of which everything is wanted; some windows; the number of the
+        epoch; and by which encoders the results are wanted.
 
-        Items: `("delta" or "snapshot", group, pane, keys in the table)` with a block; and `("results", window)`, blocks
-        of pairs for each number of a window.
+        Items: `("delta" or "snapshot", group, pane, keys in the table)` with a block; and `("results", encoder, number
+        of the window, group)` with some results, encoded.
         """
-        wanted, windows = argument
+        wanted, windows, epoch, encoders = argument
         whole = set(wanted)
         changed = self._merge_taken()
         for place in sorted(changed.keys() | (whole & self._tables.keys())):
@@ -91,17 +99,20 @@ class State:
                 block = Slice((), keys, list(map(table.__getitem__, keys)), None)
                 yield ("delta", *place, len(table)), encode_block(block, placed=False)
         groups = sorted({group for group, _ in self._tables}) if windows else []
-        for number, (panes, all_of_it) in enumerate(windows):
+        for number, (panes, start, final) in enumerate(windows):
             for group in groups:
                 of = None
-                if not all_of_it:
+                if not final:
                     of = list(dict.fromkeys(key for pane in panes for key in changed.get((group, pane), ())))
                     if not of:
                         continue
                 table = self._merged(group, panes, of)
                 found = self._reduction.results(list(table) if of is None else of, table)
                 while some := list(islice(found, _RESULTS)):
-                    yield ("results", number), _pairs(some)
+                    keys, values = map(list, zip(*some, strict=True))
+                    results = Results(keys, values, start, final, epoch)
+                    for encoder in encoders:
+                        yield ("results", encoder, number, group), encoded(self._encoders[encoder], results)
 
     def _merge_taken(self) -> dict[Place, list[Any]]:
         """Merges what was taken in into the tables; the keys that this changed."""

@@ -19,10 +19,12 @@ from asyncmr.streaming.emission import is_final
 from asyncmr.streaming.epochs import Epoch, Epochs
 from asyncmr.streaming.feed import Clock
 from asyncmr.streaming.keepers import Keepers
+from asyncmr.streaming.outputs import PAIRS, Outputs
 from asyncmr.streaming.progress import Moved, Progress
 from asyncmr.streaming.store import Commit, StateStore
+from asyncmr.streaming.telling import Telling, Told
 from asyncmr.streaming.totals import Rate, Totals
-from asyncmr.streaming.updates import Blocks, Changed, Updates
+from asyncmr.streaming.updates import Updates
 from asyncmr.streaming.view import QueueInfo, WindowInfo
 from asyncmr.streaming.windowing import Windowing
 from asyncmr.streaming.windows import RunningTotals, Window
@@ -45,6 +47,7 @@ class Committed:
         positions: dict[str, dict[str, Any]],
         totals: Totals,
         updates: Updates,
+        outputs: Outputs,
         clock: Clock,
     ) -> None:
         self.store = store
@@ -61,6 +64,7 @@ class Committed:
         self._windowing = windowing
         self._windowed = not isinstance(windowing.windows, RunningTotals)
         self._updates = updates
+        self._outputs = outputs
         self._clock = clock
         self._turn = asyncio.Lock()
         self._busy: Literal["keepers", "commit"] | None = None
@@ -87,14 +91,14 @@ class Committed:
                 for cut in epoch.cuts:
                     await cut.done.wait()
                 number = epoch.number
-                blocks = await self._commit(epoch, self._moved(epoch))
+                told = await self._commit(epoch, self._moved(epoch))
                 epochs.committed(epoch)
                 for tell in epoch.told:
                     tell()
-                await self._updates.publish(number, blocks)
+                await self._updates.publish(told)
         if self._windowed and not self._stopped:
             moved = self.progress.finish(self._windowing.ended(self._keepers.panes))
-            await self._updates.publish(number + 1, await self._commit(Epoch(number + 1), moved))
+            await self._updates.publish(await self._commit(Epoch(number + 1), moved))
         self._updates.end()
         self.ended.set()
 
@@ -110,7 +114,7 @@ class Committed:
                 latest[place] = before if time is None else time if before is None else max(before, time)
         return self.progress.commit([cut.number for cut in epoch.cuts], latest, now)
 
-    async def _commit(self, epoch: Epoch, moved: Moved) -> Blocks:
+    async def _commit(self, epoch: Epoch, moved: Moved) -> Told:
         store, windowing = self.store, self._windowing
         splits = [cut.mapped for cut in epoch.cuts if cut.mapped is not None]
         mapped = [paned for split in splits for paned in split.panes]
@@ -118,17 +122,22 @@ class Committed:
         final = windowing.final(panes, *moved)
         expired = windowing.expired(panes, moved.after)
         if not (splits or epoch.positions or epoch.tokens or final or expired):
-            return []
+            return Telling(self._mapped, epoch.number, (), ()).told(PAIRS)
+        encoders = [PAIRS] * self._updates.wanted + self._outputs.wanted
         wanted: list[Window] = []
-        if self._updates.wanted:
+        if encoders:
             changed = windowing.changed({pane for pane, _ in mapped}) if windowing.emit == "updates" else []
             wanted = [*(window for window in changed if window not in final), *final]
         async with self._turn:
-            specs = [(self._panes_of(window, panes), window in final) for window in wanted]
+            specs = [
+                (self._panes_of(window, panes), seconds(window.start), window in final) for window in wanted
+            ]
+            telling = Telling(self._mapped, epoch.number, specs, encoders)
             began = perf_counter()
             self._busy = "keepers"
-            changes = await self._keepers.apply(mapped, store.outgrown(), specs)
+            changes = await self._keepers.apply(mapped, store.outgrown(), telling)
             self._busy = "commit"
+            await self._outputs.write(telling)
             totals = self.totals.plus(splits)
             commit = Commit(
                 epoch.number,
@@ -140,7 +149,7 @@ class Committed:
                 tokens=epoch.tokens,
                 dropped=expired,
                 aside=[aside for split in splits for aside in split.aside],
-                notes={"totals": totals.saved(), **self._time()},
+                notes={"totals": totals.saved(), **self._outputs.noted(), **self._time()},
             )
             await self._disk.run(store.commit, commit)
             self.commit_seconds = perf_counter() - began
@@ -155,10 +164,7 @@ class Committed:
         self.records_rate.note(commit.time, commit.records)
         self.pairs_rate.note(commit.time, totals.pairs - self.totals.pairs)
         self.totals = totals
-        return [
-            Changed(seconds(window.start), window in final, changes.results.get(index, []))
-            for index, window in enumerate(wanted)
-        ]
+        return telling.told(PAIRS)
 
     def _time(self) -> dict[str, Any]:
         """How far time has come, for the next start."""

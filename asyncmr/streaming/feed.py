@@ -61,12 +61,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a stream lends to its feeds. A line longer than `line_limit` is never held whole."""
+    """What a stream lends to its feeds and sinks. A line longer than `line_limit` is never held whole. `durable`: what
+    is committed must outlive a power failure."""
 
     disk: Disk
     clock: Clock
     batch_bytes: int = 1 << 20
     line_limit: int = 1 << 20
+    durable: bool = True
 
 
 class Feed(Protocol):

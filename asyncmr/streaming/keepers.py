@@ -6,7 +6,7 @@ it meanwhile waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ from asyncmr.protocols import Pair
 from asyncmr.storage.disk import Disk, finish
 from asyncmr.storage.runs import BlockStore
 from asyncmr.streaming.store import Delta, StateStore
+from asyncmr.streaming.telling import Telling
 from asyncmr.workers import Account, Buffer, Pool, Program, RemoteError, Session, SlotDied, SlotTimeout
 
 T = TypeVar("T")
@@ -35,22 +36,17 @@ STAGE = "keep"
 
 
 class Changes:
-    """What an epoch changed. `results`: blocks of pairs, by the number of the window, as they were asked for."""
+    """What an epoch changed in the tables."""
 
     def __init__(self) -> None:
         self.deltas: list[Delta] = []
         self.keys: dict[Place, int] = {}
-        self.results: dict[int, list[bytes]] = {}
 
     def take(self, items: Sequence[Item]) -> None:
         """Adds what a keeper answered."""
-        for meta, data in items:
-            match meta:
-                case ("results", window):
-                    self.results.setdefault(window, []).append(bytes(data))
-                case (kind, group, pane, keys):
-                    self.keys[group, pane] = keys
-                    self.deltas.append(Delta((group, pane), bytes(data), kind == "snapshot"))
+        for (kind, group, pane, keys), data in items:
+            self.keys[group, pane] = keys
+            self.deltas.append(Delta((group, pane), bytes(data), kind == "snapshot"))
 
 
 class Keepers:
@@ -98,11 +94,10 @@ class Keepers:
         self,
         mapped: Sequence[tuple[int, Mapped]],
         outgrown: Sequence[Place],
-        windows: Sequence[tuple[list[int], bool]] = (),
+        telling: Telling,
     ) -> Changes:
         """Takes in what was mapped, each with its pane, in input order, and gives what that changed. `outgrown`: the
-        tables to be given whole. `windows`: those of which results are wanted, each as its panes, and whether all
-        of them are, or those of the changed keys.
+        tables to be given whole. `telling` takes the results that it wants.
 
         Raises:
             WorkerDied: a keeper died more often than the retries allow.
@@ -112,7 +107,7 @@ class Keepers:
 
         async def one(keeper: _Keeper) -> None:
             places = [place for place in outgrown if place[0] in keeper.groups]
-            changes.take(await keeper.again(partial(keeper.epoch, mapped, places, list(windows))))
+            changes.take(await keeper.again(partial(keeper.epoch, mapped, places, telling)))
 
         await self._each(one)
         changes.deltas.sort(key=lambda delta: delta.place)
@@ -219,9 +214,11 @@ class _Keeper:
         self,
         mapped: Sequence[tuple[int, Mapped]],
         places: list[Place],
-        windows: list[tuple[list[int], bool]],
+        telling: Telling,
     ) -> list[Item]:
         """Takes in what concerns its groups, and gives what that changed."""
+        number = self.groups.start
+        telling.begin(number)
         await self.ready()
         for pane, one in mapped:
             for pieces in one.stored:
@@ -232,7 +229,8 @@ class _Keeper:
                 ]
                 if mine:
                     await self._feed(pane, mine)
-        return await self._call("changes", (places, windows))
+        argument = (places, telling.windows, telling.epoch, telling.encoders)
+        return await self._call("changes", argument, take=partial(telling.take, number))
 
     async def _feed(self, pane: int, mine: list[tuple[int, Any]]) -> None:
         size = sum(block.piece_size(number) for _, (block, number) in mine)
@@ -286,15 +284,22 @@ class _Keeper:
     def _task(self) -> tuple[str, Any]:
         return ("prepared", (STAGE, ())) if self._program.parts else (STAGE, ())
 
-    async def _call(self, name: Command, argument: Any, *data: Buffer) -> list[Item]:
+    async def _call(
+        self,
+        name: Command,
+        argument: Any,
+        *data: Buffer,
+        take: Callable[[list[Item]], Awaitable[list[Item]]] | None = None,
+    ) -> list[Item]:
+        """The items of the answer that `take` leaves, which gets some at a time."""
         session, self._session = self._session, None  # whatever ends a call half-way ends the session
         assert session is not None
         try:
             reply = await session.feed([command(name, argument), *data])
-            items = list(reply.items)
+            items = list(reply.items) if take is None else await take(reply.items)
             while reply.state == "more":
                 reply = await session.drain()
-                items += reply.items
+                items += reply.items if take is None else await take(reply.items)
         except BaseException:
             with CancelScope(shield=True):
                 await session.__aexit__(None, None, None)

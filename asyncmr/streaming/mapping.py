@@ -19,6 +19,7 @@ from asyncmr.kernel.paned import PanedSplit
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.program import StepProgram
 from asyncmr.kernel.reductions import reduction_of
+from asyncmr.kernel.results import ResultEncoder
 from asyncmr.pipeline.attempts import Attempts, Task
 from asyncmr.pipeline.context import StepContext
 from asyncmr.pipeline.feeding import split_buffer, whole
@@ -87,9 +88,12 @@ class MappedSplit:
 
 
 class StreamMapper:
-    """Maps the splits of a stream, whose `partitioning` are its key groups. `program` also keeps its state."""
+    """Maps the splits of a stream, whose `partitioning` are its key groups. `program` also keeps its state, and
+    gives results as `encoders` have them."""
 
-    def __init__(self, job: Job, resources: Resources, decoder: Decoder) -> None:
+    def __init__(
+        self, job: Job, resources: Resources, decoder: Decoder, encoders: tuple[ResultEncoder, ...]
+    ) -> None:
         step = streamable(job)
         limits = resources.limits
         mapper = runnable_mapper(step.mapper, decoder, limits.room(resources.pool.workers))
@@ -98,7 +102,7 @@ class StreamMapper:
         prepared, parts = preparation(resources.programs, job, leg, None)
         self.program = resources.programs.of(
             job,
-            ("stream", decoder),
+            ("stream", decoder, encoders),
             lambda: StepProgram(
                 mapper=mapper,
                 decoder=decoder,
@@ -107,6 +111,7 @@ class StreamMapper:
                 layout=BucketLayout(self.partitioning, 1, bucket_bytes=limits.bucket),
                 preparation=prepared,
                 table_bytes=limits.table,
+                results=encoders,
             ),
             parts=parts,
         )

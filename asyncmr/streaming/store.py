@@ -178,6 +178,11 @@ class StateStore:
             row = self._database.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
         return None if row is None else json.loads(row[0])
 
+    def note(self, notes: Mapping[str, Any]) -> None:
+        """Makes notes durable, beside any epoch."""
+        with self._transaction() as database:
+            self._note(database, notes)
+
     def positions(self) -> dict[str, dict[str, Any]]:
         """The position of each partition of each feed."""
         found: dict[str, dict[str, Any]] = {}

@@ -35,8 +35,10 @@ from asyncmr.streaming.epochs import Cut, Epoch, Epochs
 from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings, SystemClock
 from asyncmr.streaming.keepers import Keepers
 from asyncmr.streaming.mapping import MappedSplit, StreamMapper, streamable
+from asyncmr.streaming.outputs import Outputs
 from asyncmr.streaming.progress import Progress
 from asyncmr.streaming.readers import Readers
+from asyncmr.streaming.sink import StreamSink
 from asyncmr.streaming.store import StateStore
 from asyncmr.streaming.totals import Totals
 from asyncmr.streaming.updates import Updates
@@ -62,7 +64,7 @@ class Stream:
     `state`: the folder of the state, made if it is not there. A stream goes on where the last one with this
     folder was committed; without, it begins anew, and its state is gone with it.
     `window`: what the values are of, as `Windowing.of` takes it: "1m", "10m/1m", "1m event json:time"; by default all
-    time.
+    time. `sinks`: where what changes is written, exactly once (`JsonLinesFile`).
     `interval`: seconds after which what was read is committed. `workers`, `memory`, `retries`, `task_timeout`,
     `setup_timeout`, `executor` and `hash_key`: as for `Engine`. `keepers`: how many more processes hold the state; this
     and `workers` may be others at each start. `decoder`: what makes records of lines. `durable`: an epoch is forced to
@@ -76,9 +78,9 @@ class Stream:
 
     Raises:
         UsageError: the job cannot be streamed, or two feeds have one name.
-        ResumeError: the folder is in use, or holds the state of another job.
+        ResumeError: the folder is in use, or holds the state of another job; a sink is not what was committed.
         InputError: a feed failed; `UserCodeError`: a function of the job raised.
-        StorageError: the state cannot be read or written.
+        StorageError: the state or a sink cannot be read or written.
         WorkerDied, TaskTimeout: the retries are used up.
     """
 
@@ -87,6 +89,7 @@ class Stream:
         job: Job,
         feeds: Sequence[Feed],
         *,
+        sinks: Sequence[StreamSink] = (),
         window: str | Windowing | None = None,
         state: str | os.PathLike[str] | None = None,
         interval: float = 0.2,
@@ -135,6 +138,7 @@ class Stream:
         self._entered = False
         self._readers = Readers(feeds, job.title, retries=retries)
         self._updates = Updates()
+        self._outputs = Outputs(tuple(sinks), job.title)
         self._queues: list[Callable[[], list[QueueInfo]]] = []
 
     async def __aenter__(self) -> Self:
@@ -144,13 +148,16 @@ class Stream:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._engine)
             resources = await stack.enter_async_context(self._engine.lend())
-            mapper = StreamMapper(self._job, resources, self._decoder)
+            mapper = StreamMapper(self._job, resources, self._decoder, self._outputs.encoders)
+            stack.push_async_exit(self._keep_updates)
             if mapper.memory:
                 await resources.memory.reserve(mapper.memory)
             disk = await stack.enter_async_context(
                 Disk(lambda threads, name: self._engine.threads(1, "asyncmr-state"))
             )
             store = await self._open(stack, disk, mapper, resources)
+            around = Surroundings(resources.disk, self._clock, durable=self._durable)
+            await self._open_outputs(stack, store, disk, around)
             log = WorkerLog()
             stack.push_async_callback(log.flush)
             pool = await stack.enter_async_context(
@@ -186,11 +193,12 @@ class Stream:
                 positions=await disk.run(store.positions),
                 totals=Totals.restored(await disk.run(store.noted, "totals")),
                 updates=self._updates,
+                outputs=self._outputs,
                 clock=self._clock,
             )
             self._mapper = mapper
             self._scope = await stack.enter_async_context(TaskScope())
-            self._start(store, disk, resources)
+            self._start(store, disk, resources, around)
             self._stack = stack.pop_all()
         return self
 
@@ -224,6 +232,17 @@ class Stream:
         stack.push_async_callback(disk.run, store.close)
         return store
 
+    async def _open_outputs(
+        self, stack: AsyncExitStack, store: StateStore, disk: Disk, around: Surroundings
+    ) -> None:
+        stack.push_async_callback(self._outputs.close)
+        if await self._outputs.open(await disk.run(store.noted, "sinks") or {}, around):
+            await disk.run(store.note, {"sinks": self._outputs.positions})
+
+    async def _keep_updates(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self._updates.keep()
+
     async def _progress(self, store: StateStore, disk: Disk) -> Progress:
         idle = self._windowing.idle_ms / 1000
         saved = await disk.run(store.noted, "time")
@@ -231,7 +250,7 @@ class Stream:
             return Progress(idle=idle)
         return Progress.restored(saved, idle=idle, now=self._clock.time())
 
-    def _start(self, store: StateStore, disk: Disk, resources: Resources) -> None:
+    def _start(self, store: StateStore, disk: Disk, resources: Resources, around: Surroundings) -> None:
         epochs = Epochs(
             self._scope,
             resources.pool.segments,
@@ -254,7 +273,6 @@ class Stream:
             self._committed.queues,
             lambda: [self._updates.queue()],
         ]
-        around = Surroundings(resources.disk, self._clock)
         self._readers.start(self._scope, self._committed.positions, around, batches_out)
         self._scope.spawn(lambda: epochs.collect(batches_in), name="epochs")
         self._scope.spawn(lambda: epochs.close(epochs_out), name="interval")

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, NamedTuple
+from contextlib import aclosing
+from typing import Any
+from weakref import WeakSet
 
 from asyncmr.actors import ChannelClosed, Sender, open_channel
 from asyncmr.kernel.blocks import decode_pairs
+from asyncmr.streaming.telling import Told
 from asyncmr.streaming.view import QueueInfo, Update
 
 # What may wait for one who is slow; then the stream waits.
 _WAITING = 8 << 20
-
-
-class Changed(NamedTuple):
-    """A window, by its start in seconds; whether it is final; and blocks of the pairs that changed in it."""
-
-    window: float | None
-    final: bool
-    blocks: list[bytes]
-
-
-Blocks = list[Changed]
+# An update is divided when it has at least so many changes, a megabyte of Python's objects.
+_CHANGES = 8192
 
 
 class Updates:
     """Everybody who iterates a stream. One who is slow slows the stream down, and loses nothing."""
 
     def __init__(self) -> None:
-        self._senders: set[Sender[tuple[int, Blocks]]] = set()
+        self._senders: set[Sender[Told]] = set()
+        self._told = WeakSet[Told]()
         self._ended = False
 
     @property
@@ -42,14 +37,29 @@ class Updates:
         most = max((sender.stats().bytes for sender in self._senders), default=0)
         return QueueInfo("updates", most, _WAITING)
 
-    async def publish(self, epoch: int, blocks: Blocks) -> None:
-        """Tells everybody, in the order of the epochs."""
-        size = sum(len(block) for changed in blocks for block in changed.blocks)
-        for sender in tuple(self._senders):
-            try:
-                await sender.send((epoch, blocks), size)
-            except ChannelClosed:
-                self._forget(sender)
+    async def publish(self, told: Told) -> None:
+        """Tells everybody, in the order of the epochs; `told` are blocks of pairs."""
+        if not told.size:
+            return
+        told.hold()
+        self._told.add(told)
+        try:
+            for sender in tuple(self._senders):
+                told.hold()
+                try:
+                    await sender.send(told, told.size)
+                except BaseException as error:
+                    told.release()
+                    if not isinstance(error, ChannelClosed):
+                        raise
+                    self._forget(sender)
+        finally:
+            told.release()
+
+    async def keep(self) -> None:
+        """Whoever iterates may go on with what waits after the stream is closed."""
+        for told in tuple(self._told):
+            await told.keep()
 
     def end(self) -> None:
         """There are no more; whoever iterates gets what waits, and is done."""
@@ -58,24 +68,34 @@ class Updates:
             self._forget(sender)
 
     async def __call__(self) -> AsyncGenerator[Update, None]:
-        """The updates from now on, one for each epoch and window."""
+        """The updates from now on: for each epoch and window one, or several if it changed many keys."""
         if self._ended:
             return
-        sender, receiver = open_channel("updates", _WAITING, tuple[int, Blocks])
+        sender, receiver = open_channel("updates", _WAITING, Told, dropped=Told.release)
         self._senders.add(sender)
         try:
             with receiver:
-                async for epoch, blocks in receiver:
-                    for window, final, encoded in blocks:
-                        changes: list[tuple[Any, Any]] = []
-                        for data in encoded:
-                            changes.extend(zip(*decode_pairs(data), strict=True))
-                            await asyncio.sleep(0)  # a block is what may hold the loop at a time
-                        if changes:
-                            yield Update(epoch, window, changes, final)
+                async for told in receiver:
+                    try:
+                        async with aclosing(_updates(told)) as updates:
+                            async for update in updates:
+                                yield update
+                    finally:
+                        told.release()
         finally:
             self._forget(sender)
 
-    def _forget(self, sender: Sender[tuple[int, Blocks]]) -> None:
+    def _forget(self, sender: Sender[Told]) -> None:
         self._senders.discard(sender)
         sender.close()
+
+
+async def _updates(told: Told) -> AsyncGenerator[Update, None]:
+    changes: list[tuple[Any, Any]] = []
+    async with aclosing(told.read()) as blocks:
+        async for (_, window, final), data, last in blocks:
+            changes.extend(zip(*decode_pairs(data), strict=True))
+            await asyncio.sleep(0)  # a block is what may hold the loop at a time
+            if last or len(changes) >= _CHANGES:
+                yield Update(told.epoch, window, changes, final, last)
+                changes = []

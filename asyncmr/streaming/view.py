@@ -75,12 +75,14 @@ class StreamStats:
 @dataclass(frozen=True, slots=True)
 class Update:
     """What an epoch changed in a window: keys with their new values. `window`: its start, None without windows.
-    `final`: nothing will change in it any more, and these are all of its keys."""
+    `final`: nothing will change in it any more, and these are all of its keys. When more than some thousand keys
+    changed, several updates tell of them, and `last` is true of the last one alone."""
 
     epoch: int
     window: float | None
     changes: list[tuple[Any, Any]]
     final: bool = False
+    last: bool = True
 
 
 class View(Protocol):

@@ -10,7 +10,8 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from asyncmr.streaming.http.encoding import Json, plain, ranked, statistics, window
+from asyncmr.kernel.results import plain
+from asyncmr.streaming.http.encoding import Json, ranked, statistics, window
 from asyncmr.streaming.http.limits import Limits
 from asyncmr.streaming.view import View
 

@@ -15,7 +15,8 @@ from itertools import islice
 
 from starlette.exceptions import HTTPException
 
-from asyncmr.streaming.http.encoding import dumped, plain
+from asyncmr.kernel.results import plain
+from asyncmr.streaming.http.encoding import dumped
 from asyncmr.streaming.http.limits import Limits
 from asyncmr.streaming.view import Update, View
 

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from starlette.responses import Response
 
+from asyncmr.kernel.results import plain
 from asyncmr.streaming.view import StreamStats, WindowInfo
-
-
-def plain(value: Any) -> Any:
-    """What JSON has for `value`; what it has nothing for becomes its text."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    return str(value)
 
 
 def dumped(data: Any) -> str:
