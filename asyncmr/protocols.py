@@ -120,6 +120,10 @@ class Split:
     pieces: tuple[Piece, ...] = ()
     sections: tuple[Section, ...] = ()
 
+    def task(self, method: str, argument: Any) -> tuple[str, Any]:
+        """How a worker is asked to do `method` of a program on it: by one that knows how it is divided, if it is."""
+        return ("named", (self.sections, method, argument)) if self.sections else (method, argument)
+
     def release(self) -> None:
         """Gives its buffer back, if it has one."""
         if self.buffer is not None:

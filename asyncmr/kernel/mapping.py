@@ -120,7 +120,10 @@ class Mapping(SplitWork):
                 self.records += end - at
                 at = end
                 if slow >= _SLOW_STEPS and not self.patient and now - began > _PATIENCE:
-                    cuts = self._cuts(piece, at, max(round(_SHARE / cost), 1))
+                    first = self._decoder.advance(self._data, piece.start, at)
+                    cuts = cuts_between(
+                        self._decoder, self._data, first, self._stop, max(round(_SHARE / cost), 1)
+                    )
                     if len(cuts) > 2:
                         self.left = cuts
                         return
@@ -130,7 +133,8 @@ class Mapping(SplitWork):
                     step = max(step // 2, 1)
                 before = now
         if self.rest:
-            yield self.rest
+            rest, self.rest = self.rest, []
+            yield rest
 
     def _some(self, piece: RecordBatch, start: int, stop: int) -> Iterator[list[Pair]]:
         values = piece.values[start:stop]
@@ -167,15 +171,21 @@ class Mapping(SplitWork):
             "mapper", message, excerpt=excerpt(piece.values[index]), position=position
         ) from error
 
-    def _cuts(self, piece: RecordBatch, index: int, share: int) -> list[int]:
-        """The positions of every `share`-th record from one of a piece's on, or of fewer, and the end."""
-        advance = self._decoder.advance
-        cuts = [advance(self._data, piece.start, index)]
-        while cuts[-1] < self._stop:
-            cuts.append(min(advance(self._data, cuts[-1], share), self._stop))
-            if len(cuts) > 2 * _MOST_SHARES:
-                cuts, share = cuts[::2], share * 2
-        return cuts
+
+def share_of(records: int, seconds: float) -> int | None:
+    """How many records make a share where so many took so long; None if they are not slow."""
+    slow = seconds > _PATIENCE and seconds > _SLOW_RECORD * records
+    return max(round(_SHARE * records / seconds), 1) if slow else None
+
+
+def cuts_between(decoder: Decoder, data: memoryview, start: int, stop: int, share: int) -> list[int]:
+    """The positions of every `share`-th record from `start` on, or of fewer, and the end, `stop`."""
+    cuts = [start]
+    while cuts[-1] < stop:
+        cuts.append(min(decoder.advance(data, cuts[-1], share), stop))
+        if len(cuts) > 2 * _MOST_SHARES:
+            cuts, share = cuts[::2], share * 2
+    return cuts
 
 
 def _encoded(pairs: list[Pair]) -> bytes:

@@ -9,11 +9,11 @@ of section `n` with another decoder begin at `(n + 1) * 2**48`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
 from asyncmr.errors import UsageError
 from asyncmr.functions import Mapper
@@ -21,14 +21,12 @@ from asyncmr.kernel.batching import mapper_for
 from asyncmr.kernel.failures import UserFailure
 from asyncmr.kernel.layout import Feed
 from asyncmr.kernel.mapping import Work
-from asyncmr.kernel.outlets import ChunkOutlet, Item, Outlet, RunOutlet
+from asyncmr.kernel.outlets import ChunkOutlet, Item, RunOutlet
 from asyncmr.kernel.program import StepProgram, Task, add_blocks
+from asyncmr.kernel.several import TAG, Part, Several, number_of, telling
 from asyncmr.protocols import Decoder, RecordBatch, Section
 
-T = TypeVar("T")
-
 _PLACES = 1 << 48
-_NUMBER = 2  # bytes for the number of a section
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +86,26 @@ class NamedProgram(StepProgram):
         (section,) = sections
         one = copy(self._inputs[section.source])
         one._guarding = self._guarding
-        return _telling(self._names[section.source], getattr(one, method)(own, feed))
+        return telling(self._names[section.source], getattr(one, method)(own, feed))
 
     def _whole(self, data: memoryview) -> Work:
         works = [self._work(data, number) for number in range(len(self._sections))]
-        return _Several(works)
+        return Several(works)
 
     def _mapped(self, data: memoryview, start: int, stop: int) -> Work:
-        return _Several([self._work(data, self._section_of(start), start, stop)])
+        return Several([self._work(data, self._section_of(start), start, stop)])
 
     def _taken_up(self, blocks: list[memoryview], outlet: RunOutlet | ChunkOutlet) -> Iterator[Item]:
-        for number, some in groupby(blocks, key=_number_of):
+        for number, some in groupby(blocks, key=number_of):
             kind = self._inputs[self._sections[number].source]._mapping
-            yield from add_blocks(kind, [block[_NUMBER:] for block in some], outlet)
+            yield from add_blocks(kind, [block[TAG:] for block in some], outlet)
 
     def _section_of(self, position: int) -> int:
         if position >= _PLACES:
             return position // _PLACES - 1
         return next(n for n, section in enumerate(self._sections) if section.start <= position < section.stop)
 
-    def _work(self, data: memoryview, number: int, start: int | None = None, stop: int = 0) -> _Part:
+    def _work(self, data: memoryview, number: int, start: int | None = None, stop: int = 0) -> Part:
         """The mapper of a section at work, between two positions; `stop` may also be one of another section."""
         source, first, last = self._sections[number]
         one = copy(self._inputs[source])
@@ -122,7 +120,7 @@ class NamedProgram(StepProgram):
         begin = first if start is None else start
         if not begin < stop < end:
             stop = end
-        return _Part(number, self._names[source], one._mapped(data, begin, stop), begin, stop)
+        return Part(number, one._mapped(data, begin, stop), begin, stop, self._names[source])
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,84 +146,6 @@ class _Shifted:
 
     def advance(self, data: memoryview, start: int, records: int) -> int:
         return self.base + self.decoder.advance(data[self.first : self.last], start - self.base, records)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A mapper on what lies between two positions of a section."""
-
-    number: int
-    name: str
-    work: Work
-    start: int
-    stop: int
-
-    @property
-    def tag(self) -> bytes:
-        """What the blocks of this section begin with."""
-        return self.number.to_bytes(_NUMBER)
-
-
-def _number_of(block: memoryview) -> int:
-    return int.from_bytes(block[:_NUMBER])
-
-
-class _Several:
-    """The mappers of several sections at work, one after the other; stands in for one `Mapping` or `Batching`.
-
-    Its blocks begin with the number of their section, so that what one mapper makes is batched without that of another.
-    """
-
-    def __init__(self, parts: list[_Part]) -> None:
-        self._parts = parts
-        self._resting = parts[0]
-        self.left: list[int] = []
-
-    @property
-    def records(self) -> int:
-        return sum(part.work.records for part in self._parts)
-
-    @property
-    def pairs(self) -> int:
-        return sum(part.work.pairs for part in self._parts)
-
-    @property
-    def patient(self) -> bool:
-        return self._resting.work.patient
-
-    @patient.setter
-    def patient(self, patient: bool) -> None:
-        for part in self._parts:
-            part.work.patient = patient
-
-    def into(self, outlet: Outlet) -> Iterator[Item]:
-        for at, part in enumerate(self._parts):
-            yield from _telling(part.name, part.work.into(outlet))
-            if part.work.left:
-                rest = self._parts[at + 1 :]
-                # What is left of a section ends where the next one begins; what that means `_work` knows.
-                last = rest[-1].stop if rest else part.stop
-                self.left = [*part.work.left[:-1], *(later.start for later in rest), last]
-                self._resting = part
-                return
-
-    def encoded(self) -> Iterator[bytes]:
-        for part in self._parts:
-            for block in _telling(part.name, part.work.encoded()):
-                yield part.tag + block
-
-    def encoded_rest(self) -> bytes:
-        return self._resting.tag + self._resting.work.encoded_rest()
-
-
-def _telling(name: str, steps: Iterator[T]) -> Generator[T, None, Any]:
-    """The same; a mapper that fails is told with the name of its input."""
-    try:
-        return (yield from steps)
-    except UserFailure as failure:
-        if failure.facts["role"] in ("mapper", "decoder"):
-            failure.facts["input"] = name
-        raise
 
 
 def program_of(mapper: Mapper | Mapping[str, Mapper], decoder: Any, **others: Any) -> StepProgram:

@@ -9,9 +9,11 @@ Nearly always a block lies in one pane, and is then taken as it is.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from asyncmr.kernel.instants import times_of
@@ -31,10 +33,11 @@ class PaneRule(NamedTuple):
 
 
 class Pane(NamedTuple):
-    """The lines of a block that lie in one pane, in their order."""
+    """The lines of a block that lie in one pane, in their order: where they begin and end in what was divided."""
 
     number: int
-    data: memoryview
+    start: int
+    stop: int
 
 
 class Aside(NamedTuple):
@@ -47,33 +50,37 @@ class Aside(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """A divided block. `panes` by number. `latest`: of each section, the latest time among its lines in panes, in
-    milliseconds since 1970; None if it has none."""
+    """A divided block: `data`, the lines of the panes by their number, one pane's behind the other's. `latest`: of each
+    section, the latest time among its lines in panes, in milliseconds since 1970; None if it has none."""
 
+    data: bytes
     panes: list[Pane]
     aside: list[Aside]
     latest: list[int | None]
     _block: bytes
     _places: list[_Place] | None
+    # Where each line of `data` begins, there and in the block; worked out when somebody asks.
+    _starts: list[tuple[int, int]] = field(default_factory=list)
 
-    def position(self, pane: int, position: int) -> int:
-        """Where in the block that byte is which is at `position` in a pane."""
+    def origin(self, position: int) -> int:
+        """Where in the block that byte is which is at a position of `data`."""
         if self._places is None:
             return position
-        lengths = [len(line) + 1 for line in self._block.split(b"\n")]
-        starts = list(accumulate(lengths, initial=0))
-        for index, place in enumerate(self._places):
-            if place == pane:
-                if position < lengths[index]:
-                    return starts[index] + position
-                position -= lengths[index]
-        return len(self._block)
+        if not self._starts:
+            lengths = [len(line) + 1 for line in self._block.split(b"\n")]
+            begins = list(accumulate(lengths, initial=0))
+            taken = [(place, index) for index, place in enumerate(self._places) if isinstance(place, int)]
+            start = 0
+            for _, index in sorted(taken):
+                self._starts.append((start, begins[index]))
+                start += lengths[index]
+        start, begin = self._starts[bisect(self._starts, position, key=itemgetter(0)) - 1]
+        return begin + position - start
 
 
 def divide(
     rule: PaneRule,
     data: bytes | memoryview,
-    *,
     open_from: int | None = None,
     believed: int | None = None,
     sections: Sequence[int] = (),
@@ -87,7 +94,7 @@ def divide(
     block = bytes(data)
     marks = Timestamp(rule.timestamp).marks(block)
     if not marks:
-        return Division([], [], [None] * max(len(sections), 1), block, None)
+        return Division(block, [], [], [None] * max(len(sections), 1), block, None)
     times = times_of(marks)
     known = times.values()
     if None not in known:
@@ -95,18 +102,19 @@ def divide(
         place = _place(first, rule.pane_ms, open_from, believed)
         if isinstance(place, int) and place == _place(last, rule.pane_ms, open_from, believed):
             latest = _latest(block, marks, times, sections)
-            return Division([Pane(place, memoryview(block))], [], latest, block, None)
+            return Division(block, [Pane(place, 0, len(block))], [], latest, block, None)
     places = {mark: _place(time, rule.pane_ms, open_from, believed) for mark, time in times.items()}
     of_lines = [places[mark] for mark in marks]
     lines_of: dict[_Place, list[bytes]] = {place: [] for place in set(places.values())}
     for line, place in zip(block.split(b"\n"), of_lines, strict=False):
         lines_of[place].append(line)
     taken = {mark: time if isinstance(places[mark], int) else None for mark, time in times.items()}
+    numbers = sorted(place for place in lines_of if isinstance(place, int))
+    joined = [_joined(lines_of[number]) for number in numbers]
+    ends = accumulate(map(len, joined), initial=0)
     return Division(
-        [
-            Pane(number, memoryview(_joined(lines_of[number])))
-            for number in sorted(place for place in lines_of if isinstance(place, int))
-        ],
+        b"".join(joined),
+        [Pane(number, start, stop) for number, (start, stop) in zip(numbers, pairwise(ends), strict=True)],
         [
             Aside(reason, len(lines_of[reason]), _joined(lines_of[reason]))
             for reason in REASONS

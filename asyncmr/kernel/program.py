@@ -155,7 +155,8 @@ class StepProgram:
         mapping = self._whole(data)
         mapping.patient = patient
         for item in mapping.into(outlet):
-            mapping.patient = True  # what is on its way cannot be put down
+            if isinstance(outlet, ChunkOutlet):
+                mapping.patient = True  # the output that is on its way cannot be put down
             yield item
         facts: Facts = {"records": mapping.records, "pairs": mapping.pairs}
         if mapping.left:
@@ -167,13 +168,6 @@ class StepProgram:
             return {**facts, **(yield from self._fuse(outlet))}
         yield from outlet.finish()
         return {**facts, "pairs_out": outlet.pairs_out}
-
-    def map_panes(self, argument: tuple[Any, ...], feed: Feed) -> Task:
-        """A whole split of lines, divided by their time. `argument`: as `kernel.paned.PanedSplit` has it."""
-        from asyncmr.kernel.paned import PanedSplit, map_panes  # only streams with windows need it
-
-        left_out = None if self._guarding is None else self._guarding.left_out
-        return map_panes(self.map, PanedSplit(*argument), feed, left_out)
 
     def share(self, argument: tuple[int, int], feed: Feed) -> Task:
         """The mapper alone on the records between two positions of a split; yields blocks of its pairs."""

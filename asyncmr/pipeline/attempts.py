@@ -229,8 +229,8 @@ class Attempts:
     ) -> tuple[dict[str, Any], dict[tuple[str, str], int]]:
         loop = asyncio.get_running_loop()
         method, argument = task.method, task.argument
-        if task.split is not None and task.split.sections:
-            method, argument = "named", (task.split.sections, method, argument)
+        if task.split is not None:
+            method, argument = task.split.task(method, argument)
         if guard is not None:
             method, argument = "guarded", (method, argument, guard)
         if self._program.parts:

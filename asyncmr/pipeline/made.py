@@ -18,7 +18,10 @@ from asyncmr.workers import Received
 
 
 class Made:
-    """Sorts a worker's items: blocks of runs and loose blocks to the store, chunks of output to parts of the sink."""
+    """Sorts a worker's items: blocks of runs and loose blocks to the store, chunks of output to parts of the sink.
+
+    `aside`: records that are in no result, by reason.
+    """
 
     def __init__(self, store: BlockStore, sink: Sink, attempt: int) -> None:
         self._store = store
@@ -27,6 +30,7 @@ class Made:
         self.runs: list[tuple[int, Block, array[int]]] = []
         self.loose: list[Block] = []
         self.skipped: list[tuple[str, Block]] = []  # what is told of them, by role
+        self.aside: list[tuple[str, Block]] = []
         self.parts: dict[int, PartWriter] = {}
         self.bytes_out = 0
 
@@ -41,6 +45,9 @@ class Made:
                     chunks.setdefault(partition, []).append(data)
                 case ("skipped", role):
                     self.skipped.append((role, await self._store.put(data)))
+                    continue
+                case ("aside", reason):
+                    self.aside.append((reason, await self._store.put(data)))
                     continue
                 case _:
                     self.loose.append(await self._store.put(data))
@@ -68,6 +75,13 @@ class Made:
         for writer in self.parts.values():
             await writer.close()
 
+    def follow(self, begun: Made) -> None:
+        """What another attempt has made of the same task comes before this; it has nothing any more."""
+        self.runs = [*begun.runs, *self.runs]
+        self.aside = [*begun.aside, *self.aside]
+        self.bytes_out += sum(block.size for _, block, _ in begun.runs)
+        begun.runs, begun.aside = [], []
+
     def free_loose(self) -> None:
         """The loose blocks have been read."""
         for block in self.loose:
@@ -78,9 +92,9 @@ class Made:
         self.free_loose()
         for _, block, _ in self.runs:
             self._store.free(block)
-        for _, block in self.skipped:
+        for _, block in (*self.skipped, *self.aside):
             self._store.free(block)
-        self.runs, self.skipped = [], []
+        self.runs, self.skipped, self.aside = [], [], []
         parts, self.parts = self.parts, {}
         for writer in parts.values():
             await writer.discard()

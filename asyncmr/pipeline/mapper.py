@@ -41,11 +41,15 @@ class SplitMapper:
         `fused`: the split is the whole input and is reduced at once, as far as that is quick.
         """
         try:
-            return await self._map(split, fused)
+            done = await self.committed(split, fused=fused)
         finally:
             split.release()
+        made, facts = done.outcome, done.facts
+        mapped = Mapped(split.index, made.stored(split.index), facts["pairs"], facts["pairs_out"])
+        return mapped, [Part(index, writer) for index, writer in sorted(made.parts.items())]
 
-    async def _map(self, split: Split, fused: bool) -> tuple[Mapped, list[Part]]:
+    async def committed(self, split: Split, *, fused: bool = False) -> Done[Made]:
+        """Maps a split and commits it; what it made."""
         self._ledger.begin(self._stage)
         self._ledger.advance(self._stage, 0, self._total, "B")
         if self._combine_stage is not None:
@@ -57,9 +61,7 @@ class SplitMapper:
             done = await self._run(split, fused)
             await self._commit(split, done, basis)
         self._ledger.advance(self._stage, split.length, self._total, "B")
-        made, facts = done.outcome, done.facts
-        mapped = Mapped(split.index, made.stored(split.index), facts["pairs"], facts["pairs_out"])
-        return mapped, [Part(index, writer) for index, writer in sorted(made.parts.items())]
+        return done
 
     async def _run(self, split: Split, fused: bool) -> Done[Made]:
         argument = (split.index, self._context.workers == 1, fused, self._context.bounds)
@@ -101,26 +103,29 @@ class SplitMapper:
 
     async def _spread(self, split: Split, begun: Done[Made]) -> Done[Made]:
         """Maps the rest of a split in shares, then lets one worker take up the table where it was put down."""
+        left, state = begun.facts.pop("left"), begun.facts.pop("state")
         try:
-            shares = await self._share(split, list(pairwise(begun.facts["left"])))
+            shares = await self._share(split, list(pairwise(left)))
+            try:
+                blocks = [*begun.outcome.loose, *(block for share in shares for block in share.outcome.loose)]
+                buffers = [await self._context.store.read(block) for block in blocks]
+                argument = (split.index, state, self._context.bounds)
+                task = Task(self._stage, _title(split), "resume", argument, split)
+                ended = await self._attempts.run(task, whole([*buffers]), self._context.made)
+            finally:
+                for share in shares:
+                    share.outcome.free_loose()
         except BaseException:
             await begun.outcome.discard()
             raise
-        try:
-            blocks = [*begun.outcome.loose, *(block for share in shares for block in share.outcome.loose)]
-            buffers = [await self._context.store.read(block) for block in blocks]
-            argument = (split.index, begun.facts["state"], self._context.bounds)
-            task = Task(self._stage, _title(split), "resume", argument, split)
-            ended = await self._attempts.run(task, whole([*buffers]), self._context.made)
-        finally:
-            for share in shares:
-                share.outcome.free_loose()
-            begun.outcome.free_loose()
+        begun.outcome.free_loose()
         every = [begun, *shares]
         ended.outcome.skipped = [told for done in every for told in done.outcome.skipped]
+        ended.outcome.follow(begun.outcome)
         return Done(
             ended.outcome,
             {
+                **begun.facts,
                 "records": sum(done.facts["records"] for done in every),
                 "pairs": sum(done.facts["pairs"] for done in every),
                 "pairs_out": ended.facts["pairs_out"],

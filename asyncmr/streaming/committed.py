@@ -156,8 +156,8 @@ class Committed:
             self._busy = None
             if expired:
                 await self._keepers.drop(expired)
-        for _, one in mapped:
-            for pieces in one.stored:
+        for _, stored in mapped:
+            for pieces in stored:
                 self._mapped.free(pieces.block)
         for (feed, partition), position in epoch.positions.items():
             self.positions.setdefault(feed, {})[partition] = position

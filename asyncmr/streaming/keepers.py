@@ -21,7 +21,7 @@ from asyncmr.kernel.state import Command, Place, command, largest
 from asyncmr.pipeline.attempts import Item
 from asyncmr.pipeline.blame import blamed
 from asyncmr.pipeline.feeding import PIPE_BYTES
-from asyncmr.pipeline.messages import Mapped
+from asyncmr.pipeline.messages import Pieces
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.protocols import Pair
 from asyncmr.storage.disk import Disk, finish
@@ -92,7 +92,7 @@ class Keepers:
 
     async def apply(
         self,
-        mapped: Sequence[tuple[int, Mapped]],
+        mapped: Sequence[tuple[int, Sequence[Pieces]]],
         outgrown: Sequence[Place],
         telling: Telling,
     ) -> Changes:
@@ -212,7 +212,7 @@ class _Keeper:
 
     async def epoch(
         self,
-        mapped: Sequence[tuple[int, Mapped]],
+        mapped: Sequence[tuple[int, Sequence[Pieces]]],
         places: list[Place],
         telling: Telling,
     ) -> list[Item]:
@@ -220,8 +220,8 @@ class _Keeper:
         number = self.groups.start
         telling.begin(number)
         await self.ready()
-        for pane, one in mapped:
-            for pieces in one.stored:
+        for pane, stored in mapped:
+            for pieces in stored:
                 mine = [
                     (group, (pieces.block, number))
                     for group, number in zip(pieces.shares, pieces.numbers, strict=True)

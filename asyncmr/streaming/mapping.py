@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from asyncmr.asynchronous import is_async
 from asyncmr.batches import batch_kind
@@ -15,18 +16,18 @@ from asyncmr.job import Job, Step
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.formats import SlicedPairs
 from asyncmr.kernel.naming import runnable_mapper
-from asyncmr.kernel.paned import PanedSplit
+from asyncmr.kernel.paned import PaneCut, PanedProgram
+from asyncmr.kernel.panes import PaneRule
 from asyncmr.kernel.partitioning import Partitioning
 from asyncmr.kernel.program import StepProgram
 from asyncmr.kernel.reductions import reduction_of
 from asyncmr.kernel.results import ResultEncoder
-from asyncmr.pipeline.attempts import Attempts, Task
+from asyncmr.pipeline.attempts import Attempts
 from asyncmr.pipeline.context import StepContext
-from asyncmr.pipeline.feeding import split_buffer, whole
 from asyncmr.pipeline.ledger import Ledger
 from asyncmr.pipeline.legs import Leg
 from asyncmr.pipeline.mapper import SplitMapper
-from asyncmr.pipeline.messages import Mapped, Pieces
+from asyncmr.pipeline.messages import Pieces
 from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.setups import preparation
 from asyncmr.pipeline.skipping import Skipping
@@ -82,17 +83,22 @@ class MappedSplit:
 
     records: int
     pairs: int
-    panes: list[tuple[int, Mapped]]
+    panes: list[tuple[int, tuple[Pieces, ...]]]
     aside: list[tuple[str, int, bytes]] = field(default_factory=list)
     latest: list[int | None] = field(default_factory=list)
 
 
 class StreamMapper:
     """Maps the splits of a stream, whose `partitioning` are its key groups. `program` also keeps its state, and
-    gives results as `encoders` have them."""
+    gives results as `encoders` have them. `rule`: how lines are divided by their time, if they are."""
 
     def __init__(
-        self, job: Job, resources: Resources, decoder: Decoder, encoders: tuple[ResultEncoder, ...]
+        self,
+        job: Job,
+        resources: Resources,
+        decoder: Decoder,
+        encoders: tuple[ResultEncoder, ...],
+        rule: PaneRule | None = None,
     ) -> None:
         step = streamable(job)
         limits = resources.limits
@@ -100,10 +106,13 @@ class StreamMapper:
         leg = Leg(replace(step, mapper=mapper), "")
         self.partitioning = Partitioning(step.partitions or KEY_GROUPS, hasher=resources.hasher)
         prepared, parts = preparation(resources.programs, job, leg, None)
+        made: Callable[..., StepProgram] = StepProgram
+        if rule is not None:
+            made = partial(PanedProgram, rule=rule, shares=self.partitioning.partitions)
         self.program = resources.programs.of(
             job,
-            ("stream", decoder, encoders),
-            lambda: StepProgram(
+            ("stream", decoder, encoders, rule),
+            lambda: made(
                 mapper=mapper,
                 decoder=decoder,
                 encoder=SlicedPairs(),
@@ -142,58 +151,49 @@ class StreamMapper:
         kind = batch_kind(step.mapper)
         self.memory = 0 if kind is None else kind.memory * resources.pool.workers
 
-    async def map(self, split: Split, pane: int) -> MappedSplit:
-        """Maps a split, all of which belongs to one pane. The books of a batch job are kept for each split alone: those
-        of a stream would never be closed."""
-        ledger = Ledger(self.title)
-        mapper = SplitMapper(replace(self._context, ledger=ledger), shuffles=True, combines=True, total=None)
-        mapped, _ = await mapper.map(split)
-        return MappedSplit(ledger.records_read(), mapped.pairs, [(pane, mapped)])
+    async def map(self, split: Split, pane: int | PaneCut) -> MappedSplit:
+        """Maps a split, all of which belongs to one pane, or which is divided as it says.
 
-    async def map_panes(
-        self,
-        split: Split,
-        rule: tuple[str, int],
-        *,
-        open_from: int | None,
-        believed: int | None,
-        sections: Sequence[int],
-    ) -> MappedSplit:
-        """Maps a split that is divided by the time of its lines, in the worker; the arguments are those of
-        `kernel.panes.divide`."""
-        context, groups = self._context, self.partitioning.partitions
-        argument = tuple(
-            PanedSplit(split.index, groups, tuple(rule), open_from, believed, tuple(sections))  # type: ignore[arg-type]
-        )
-        title = f"split {split.index}"
-        task = Task(context.map_stage, title, "map_panes", argument, split, split.length)
+        The books of a batch job are kept for each split alone: those of a stream would never be closed.
+        """
+        if isinstance(pane, PaneCut):
+            split = _PanedSplit(split.index, split.length, split.data, split.buffer, split.pieces, cut=pane)
+        context = replace(self._context, ledger=Ledger(self.title))
+        mapper = SplitMapper(context, shuffles=True, combines=True, total=None)
         try:
-            done = await context.attempts.run(task, whole([split_buffer(split)]), context.made)
+            done = await mapper.committed(split)
         finally:
             split.release()
         made, facts = done.outcome, done.facts
         stored = made.stored(split.index)
-        panes = [
-            (pane, Mapped(split.index, _of_pane(stored, place, groups), facts["pairs"], facts["pairs_out"]))
-            for place, pane in enumerate(facts["panes"])
-        ]
-        found = MappedSplit(facts["records"], facts["pairs"], panes, latest=facts["latest"])
-        for (reason, lines), block in zip(facts["aside"].items(), made.loose, strict=True):
-            found.aside.append((reason, lines, await context.store.read(block)))
-        made.free_loose()
+        if isinstance(pane, PaneCut):
+            panes = _by_pane(stored, facts["panes"], self.partitioning.partitions)
+        else:
+            panes = [(pane, stored)]
+        found = MappedSplit(facts["records"], facts["pairs"], panes, latest=facts.get("latest", []))
+        for reason, block in made.aside:
+            found.aside.append((reason, facts["aside"][reason], await context.store.read(block)))
+            context.store.free(block)
         return found
 
 
-def _of_pane(stored: Sequence[Pieces], place: int, groups: int) -> tuple[Pieces, ...]:
-    """Of runs whose shares are numbered through all panes, those of one, with its own numbers."""
-    found = []
+@dataclass(slots=True)
+class _PanedSplit(Split):
+    """A split whose lines are divided by their time."""
+
+    cut: PaneCut = field(default_factory=PaneCut)
+
+    def task(self, method: str, argument: Any) -> tuple[str, Any]:
+        return "paned", (tuple(self.cut), method, argument)
+
+
+def _by_pane(
+    stored: Sequence[Pieces], panes: Sequence[int], groups: int
+) -> list[tuple[int, tuple[Pieces, ...]]]:
+    """The runs of each pane, with their own numbers of shares; they are numbered through all panes."""
+    of: list[list[Pieces]] = [[] for _ in panes]
     for pieces in stored:
-        mine = [
-            (share - place * groups, number)
-            for share, number in zip(pieces.shares, pieces.numbers, strict=True)
-            if share // groups == place
-        ]
-        if mine:
-            shares, numbers = zip(*mine, strict=True)
-            found.append(Pieces(pieces.rank, pieces.block, shares, numbers))
-    return tuple(found)
+        place = pieces.shares[0] // groups
+        shares = [share - place * groups for share in pieces.shares]
+        of[place].append(Pieces(pieces.rank, pieces.block, shares, pieces.numbers))
+    return [(pane, tuple(some)) for pane, some in zip(panes, of, strict=True)]

@@ -26,6 +26,7 @@ from asyncmr.engines.worker_log import WorkerLog
 from asyncmr.errors import ClosedError, UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.decoding import TextLines
+from asyncmr.kernel.paned import PaneCut
 from asyncmr.pipeline.fingerprint import described, encoding
 from asyncmr.pipeline.resources import Resources
 from asyncmr.protocols import Decoder, Split
@@ -148,7 +149,9 @@ class Stream:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._engine)
             resources = await stack.enter_async_context(self._engine.lend())
-            mapper = StreamMapper(self._job, resources, self._decoder, self._outputs.encoders)
+            mapper = StreamMapper(
+                self._job, resources, self._decoder, self._outputs.encoders, self._windowing.rule
+            )
             stack.push_async_exit(self._keep_updates)
             if mapper.memory:
                 await resources.memory.reserve(mapper.memory)
@@ -291,13 +294,9 @@ class Stream:
         windowing = self._windowing
         if windowing.rule is None:
             return await self._mapper.map(split, cut.pane)
-        return await self._mapper.map_panes(
-            split,
-            windowing.rule,
-            open_from=windowing.open_from(cut.told),
-            believed=windowing.believed(self._clock.time()),
-            sections=[end for _, end in cut.sections],
-        )
+        believed = windowing.believed(self._clock.time())
+        sections = tuple(end for _, end in cut.sections)
+        return await self._mapper.map(split, PaneCut(windowing.open_from(cut.told), believed, sections))
 
     def __aiter__(self) -> AsyncGenerator[Update, None]:
         return self.updates()

@@ -50,7 +50,7 @@ class Streamed:
         number, division, _ = self.begun.pop(0)
         for pane in division.panes:
             table = self.tables.setdefault(pane.number, REDUCTION.table())
-            for line in bytes(pane.data).decode().splitlines():
+            for line in division.data[pane.start : pane.stop].decode().splitlines():
                 REDUCTION.absorb(table, words(None, line))
         for aside in division.aside:
             self.aside += aside.data.decode().splitlines()

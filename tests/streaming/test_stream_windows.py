@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import operator
+import os
 import tempfile
+import time
 from collections import Counter
 
 import pytest
@@ -79,6 +81,23 @@ async def test_final_windows_are_told_once_and_whole():
     async with inline([feed], "10s final" + EVENT) as stream:
         told = [(u.window, dict(u.changes), u.final) async for u in stream]
     assert told == [(0.0, {"a": 2, "b": 1}, True), (10.0, {"c": 2}, True), (20.0, {"d": 1}, True)]
+
+
+def slow(_key, line):
+    until = time.perf_counter() + 0.003
+    while time.perf_counter() < until:
+        pass
+    return [(os.getpid(), 1), ("lines", 1)]
+
+
+async def test_slow_lines_are_spread_over_the_workers_whatever_panes_they_are_in():
+    lines = b"".join(b"%d a\n" % (second % 100) for second in range(300))
+    job = Job(mapper=slow, fold=operator.add)
+    async with Stream(job, [Listed([lines])], window="10s" + EVENT, workers=2, clock=Instant()) as stream:
+        await stream.join()
+        found = [dict(await stream.top(9, info.start)) for info in await stream.windows()]
+    assert [window.pop("lines") for window in found] == [30] * 10
+    assert len({pid for window in found for pid in window}) == 2
 
 
 async def test_late_lines_are_counted_and_kept_aside(tmp_path):
