@@ -25,6 +25,7 @@ from asyncmr.cli.job_spec import load_job
 from asyncmr.cli.messages import in_options, log_messages
 from asyncmr.cli.serve import serve
 from asyncmr.cli.standard_streams import open_if_closed, standard_output
+from asyncmr.cli.state import state
 from asyncmr.cli.termination import Terminated, until_terminated
 from asyncmr.connectors.sources import AnySource, OneSource, documents, json_lines, pairs, source_of
 from asyncmr.errors import (
@@ -168,6 +169,7 @@ def commands() -> None:
 
 
 commands.add_command(serve)
+commands.add_command(state)
 
 
 @commands.command()

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from asyncmr.kernel.columns import NEVER_NAN, decode_column, encode_column
+from asyncmr.kernel.columns import NEVER_NAN, decode_column, encode_column, is_pickle
 from asyncmr.kernel.nans import holds_nan, unify_nans
 
 # number of keys, number of values, lengths of the four columns, tags of keys and values, flags
@@ -77,6 +77,22 @@ def block_views(data: memoryview) -> Iterator[memoryview]:
 def keys_in(block: memoryview) -> int:
     """How many keys a block holds."""
     return int(_HEADER.unpack_from(block)[0])
+
+
+def keys_of(block: memoryview) -> list[Any] | None:
+    """The keys of a block; None if they are a pickle, which is not opened for that."""
+    n_keys, _, *lengths, key_tag, _, flags = _HEADER.unpack_from(block)
+    if is_pickle(key_tag):
+        return None
+    start = _HEADER.size + lengths[0] + lengths[1]
+    keys = decode_column(key_tag, block[start : start + lengths[2]], n_keys)
+    return unify_nans(keys) if flags & _NANS else keys
+
+
+def holds_pickles(block: memoryview) -> bool:
+    """Whether there is a pickle in a block, which only the Python that made it is sure to read."""
+    *_, key_tag, value_tag, _ = _HEADER.unpack_from(block)
+    return is_pickle(key_tag) or is_pickle(value_tag)
 
 
 def decode_blocks(data: memoryview) -> Iterator[Slice]:

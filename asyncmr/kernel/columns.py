@@ -22,7 +22,7 @@ from asyncmr.kernel.failures import excerpt
 from asyncmr.kernel.footprint import estimate_bytes
 from asyncmr.kernel.keyforms import type_name
 
-__all__ = ["decode_column", "encode_column", "estimate_bytes"]
+__all__ = ["decode_column", "encode_column", "estimate_bytes", "is_pickle"]
 
 _NONES = b"n"
 _LINES = b"s"
@@ -73,6 +73,11 @@ def decode_column(tag: bytes, data: bytes | memoryview, count: int) -> list[Any]
     if tag == _NONES:
         return [None] * count
     return pickle.loads(data)  # type: ignore[no-any-return]
+
+
+def is_pickle(tag: bytes) -> bool:
+    """Whether a column with this tag is a pickle."""
+    return tag == _PICKLE
 
 
 _NUMBERS: dict[bytes, Any] = {_BYTES: "B", _INTS: "i", _LONGS: "q", _DOUBLES: "d"}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncmr.kernel.timestamps import Timestamp
     from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings
+    from asyncmr.streaming.inspecting import StateInfo, WindowKeys, inspect_state
     from asyncmr.streaming.stream import Stream
     from asyncmr.streaming.view import StreamStats, Update, View, WindowInfo
     from asyncmr.streaming.windowing import Windowing
@@ -28,6 +29,7 @@ __all__ = [
     "Clock",
     "Feed",
     "Sliding",
+    "StateInfo",
     "Stream",
     "StreamStats",
     "Surroundings",
@@ -36,7 +38,9 @@ __all__ = [
     "Update",
     "View",
     "WindowInfo",
+    "WindowKeys",
     "Windowing",
+    "inspect_state",
 ]
 
 _HOME = {
@@ -44,6 +48,7 @@ _HOME = {
     "Clock": "asyncmr.streaming.feed",
     "Feed": "asyncmr.streaming.feed",
     "Sliding": "asyncmr.streaming.windows",
+    "StateInfo": "asyncmr.streaming.inspecting",
     "Stream": "asyncmr.streaming.stream",
     "StreamStats": "asyncmr.streaming.view",
     "Surroundings": "asyncmr.streaming.feed",
@@ -52,7 +57,9 @@ _HOME = {
     "Update": "asyncmr.streaming.view",
     "View": "asyncmr.streaming.view",
     "WindowInfo": "asyncmr.streaming.view",
+    "WindowKeys": "asyncmr.streaming.inspecting",
     "Windowing": "asyncmr.streaming.windowing",
+    "inspect_state": "asyncmr.streaming.inspecting",
 }
 
 

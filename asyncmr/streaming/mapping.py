@@ -75,6 +75,11 @@ def streamable(job: Job) -> Step:
     return step
 
 
+def key_groups(job: Job) -> int:
+    """How many parts the state of a job has."""
+    return streamable(job).partitions or KEY_GROUPS
+
+
 @dataclass(slots=True)
 class MappedSplit:
     """What became of a split: how many records it had and how many pairs they made, and the runs of each pane. `aside`:
@@ -104,7 +109,7 @@ class StreamMapper:
         limits = resources.limits
         mapper = runnable_mapper(step.mapper, decoder, limits.room(resources.pool.workers))
         leg = Leg(replace(step, mapper=mapper), "")
-        self.partitioning = Partitioning(step.partitions or KEY_GROUPS, hasher=resources.hasher)
+        self.partitioning = Partitioning(key_groups(job), hasher=resources.hasher)
         prepared, parts = preparation(resources.programs, job, leg, None)
         made: Callable[..., StepProgram] = StepProgram
         if rule is not None:

@@ -27,13 +27,13 @@ from asyncmr.errors import ClosedError, UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.decoding import TextLines
 from asyncmr.kernel.paned import PaneCut
-from asyncmr.pipeline.fingerprint import described, encoding
 from asyncmr.pipeline.resources import Resources
 from asyncmr.protocols import Decoder, Split
 from asyncmr.storage.disk import Disk
 from asyncmr.streaming.committed import Committed, seconds
 from asyncmr.streaming.epochs import Cut, Epoch, Epochs
 from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings, SystemClock
+from asyncmr.streaming.identity import identity_of
 from asyncmr.streaming.keepers import Keepers
 from asyncmr.streaming.mapping import MappedSplit, StreamMapper, streamable
 from asyncmr.streaming.outputs import Outputs
@@ -158,7 +158,7 @@ class Stream:
             disk = await stack.enter_async_context(
                 Disk(lambda threads, name: self._engine.threads(1, "asyncmr-state"))
             )
-            store = await self._open(stack, disk, mapper, resources)
+            store = await self._open(stack, disk, resources)
             around = Surroundings(resources.disk, self._clock, durable=self._durable)
             await self._open_outputs(stack, store, disk, around)
             log = WorkerLog()
@@ -216,21 +216,13 @@ class Stream:
         self._readers.stop()
         return await stack.__aexit__(kind, error, trace)
 
-    async def _open(
-        self, stack: AsyncExitStack, disk: Disk, mapper: StreamMapper, resources: Resources
-    ) -> StateStore:
+    async def _open(self, stack: AsyncExitStack, disk: Disk, resources: Resources) -> StateStore:
         folder = self._folder
         if folder is None:
             folder = await disk.run(tempfile.mkdtemp, prefix="asyncmr-state-")
             stack.push_async_callback(disk.run, shutil.rmtree, folder, ignore_errors=True)
         store = self._make_store(folder, durable=self._durable)
-        identity = {
-            **encoding(resources.hasher),
-            **described(self._job),
-            "the number of key groups": str(mapper.partitioning.partitions),
-            "the format of the input": repr(self._decoder),
-            **self._windowing.fingerprint(),
-        }
+        identity = identity_of(self._job, self._windowing, self._decoder, resources.hasher)
         await disk.run(store.open, identity)
         stack.push_async_callback(disk.run, store.close)
         return store
