@@ -10,7 +10,10 @@ from contextlib import contextmanager, nullcontext
 
 import click
 
-_OPTIONS = "workers memory partitions retries task_timeout on_error skip_limit dead_letters verify backup_tasks resume"
+_OPTIONS = (
+    "workers memory partitions retries task_timeout on_error skip_limit dead_letters verify backup_tasks resume "
+    "window timestamp lateness emit retain state interval"
+)
 _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=(?:\"(\w+)\"|(?=([^\s,;.)])?))")
 
 

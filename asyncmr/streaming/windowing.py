@@ -65,18 +65,18 @@ class Windowing:
         running = isinstance(chosen, RunningTotals)
         if running and timestamp is not None:
             raise UsageError(
-                f"the timestamp {str(timestamp)!r} divides nothing without windows; give a size, such as "
-                '"1m", or leave the timestamp out'
+                f"the timestamp {str(timestamp)!r} divides nothing without windows; give their size, such as "
+                'window="1m", or leave the timestamp out'
             )
         if timestamp is None and lateness is not None:
             raise UsageError(
-                "a lateness has a meaning only by the time of the records, since by that of processing nothing "
-                r'is late; say where that time is, such as timestamp=r"^(\S+)" or "json:time"'
+                "a lateness has a meaning only by the time of the records, since by that of processing nothing is "
+                'late; say where that time is, such as timestamp="json:time"'
             )
         if emit not in ("updates", "final"):
             raise UsageError(f'emit={emit!r} is neither "updates" nor "final"')
         if running and emit == "final":
-            raise UsageError('running totals are never final; give windows, such as "1m", or emit="updates"')
+            raise UsageError('running totals are never final; give window="1m", say, or emit="updates"')
         place = timestamp if isinstance(timestamp, Timestamp | None) else Timestamp(timestamp)
         found: dict[str, Any] = {
             "windows": chosen,
@@ -93,19 +93,21 @@ class Windowing:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def of(cls, window: str | Windows | Windowing | None) -> Windowing:
+    def of(cls, window: str | Windows | Windowing | None, **options: Any) -> Windowing:
         """What a `window=` argument means.
 
         Text is the windows, and then any of "late 30s", "idle 1m", "ahead any", "retain 7d" and "final"; and at the
-        end, since it may hold blanks, "event" and a timestamp.
+        end, since it may hold blanks, "event" and a timestamp. `options`: more arguments, which text must not have too;
+        None stands for one that is not given.
 
         Raises:
             UsageError: it means nothing.
         """
+        options = {name: value for name, value in options.items() if value is not None}
         if isinstance(window, Windowing):
             return window
         if not isinstance(window, str):
-            return cls("none" if window is None else window)
+            return cls("none" if window is None else window, **options)
         head, event, timestamp = window.partition(" event ")
         windows, *words = head.split() or [""]
         given: dict[str, Any] = {"timestamp": timestamp} if event else {}
@@ -125,6 +127,17 @@ class Windowing:
                     '"late 30s", "idle 1m", "ahead 1h", "retain 7d" and "final", and at the end "event" and a regular '
                     'expression or json:path, such as "5m late 30s event json:time"'
                 )
+        if twice := given.keys() & options.keys():
+            name = min(twice)
+            raise UsageError(
+                f"the window {window!r} says already what {name}={options[name]!r} says once more; say it in one place"
+            )
+        given |= options
+        if windows == "none" and "retain" in given:
+            raise UsageError(
+                f"running totals are kept for ever, and retain={given['retain']!r} is about windows; give their size, "
+                'such as window="1m", or leave it out'
+            )
         return cls(windows, **given)
 
     @property

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -24,16 +25,17 @@ WORDS = "to be or not to be\n"
 
 
 class Daemon:
-    """A daemon, and questions to it."""
+    """A daemon, and questions to it. `said`: before it served."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, url: str, said: str = "") -> None:
         self.process = process
         self.url = url
+        self.said = said
 
-    async def ask(self, path: str, data: bytes | None = None) -> dict[str, object]:
+    async def ask(self, path: str, data: bytes | None = None) -> dict[str, Any]:
         """What it answers."""
 
-        def asked() -> dict[str, object]:
+        def asked() -> dict[str, Any]:
             with urllib.request.urlopen(f"{self.url}{path}", data=data, timeout=20) as answer:
                 return dict(json.load(answer))
 
@@ -67,12 +69,14 @@ async def serving(folder: Path, *arguments: str, **environment: str) -> AsyncIte
     )
     try:
         assert process.stderr is not None
-        line = (await process.stderr.readline()).decode()
-        assert line.startswith("asyncmr: serving http://"), line + (await process.stderr.read()).decode()
-        yield Daemon(process, line.split()[-1].rstrip("/"))
+        said = []
+        while not (line := (await process.stderr.readline()).decode()).startswith("asyncmr: serving http://"):
+            said.append(line)
+            assert line, "".join(said)
+        yield Daemon(process, line.split()[-1].rstrip("/"), "".join(said))
     finally:
         if process.returncode is None:
-            process.kill()
+            process.terminate()
             await process.wait()
 
 
@@ -132,6 +136,26 @@ async def test_its_options_may_come_from_the_environment(tmp_path):
         assert (await daemon.ended(signal.SIGTERM))[0] == 0
 
 
+async def test_it_says_what_it_listens_to_and_what_becomes_of_it(tmp_path):
+    async with serving(tmp_path) as daemon:
+        assert daemon.said == (
+            f"asyncmr: asyncmr.jobs:wordcount over POST {daemon.url}/v1/ingest; its results are not kept: there is no "
+            "--state\n"
+        )
+    async with serving(tmp_path, "tail:log", "--state", "counts") as daemon:
+        assert f"over tail:log, POST {daemon.url}/v1/ingest; its results are kept in counts" in daemon.said
+
+
+async def test_windows_go_by_the_time_in_the_lines(tmp_path):
+    options = ["--window", "1m", "--timestamp", r"^(\S+)", "--lateness", "30s", "--retain", "all"]
+    async with serving(tmp_path, *options, ASYNCMR_EMIT="final") as daemon:
+        await daemon.ask("/v1/ingest", b"2026-11-21T20:59:59Z be\n2026-11-21T21:00:10Z be\n")
+        await daemon.ask("/v1/ingest", b"2026-11-21T20:59:00Z be\n")
+        first, second = (await daemon.ask("/v1/windows"))["windows"]
+        assert (first["state"], second["state"]) == ("open", "open")
+        assert (await daemon.ask(f"/v1/count/be?window={first['start']}"))["count"] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -139,6 +163,11 @@ async def test_its_options_may_come_from_the_environment(tmp_path):
         (["somewhere"], "'somewhere' is no source of a stream; write tail:PATH"),
         (["--job", "asyncmr.jobs:sort"], "cannot be streamed"),
         (["--token-file", "none"], "could not read the token file 'none'"),
+        (
+            ["--window", "1m late 5s event json:t", "--lateness", "9s"],
+            "says already what --lateness '9s' says",
+        ),
+        (["--lateness", "9s"], 'say where that time is, such as --timestamp "json:time"'),
     ],
 )
 async def test_what_cannot_be_served_is_refused(tmp_path, arguments, why):

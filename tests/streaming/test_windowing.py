@@ -60,6 +60,26 @@ def test_what_means_nothing_is_told(text, said):
         Windowing.of(text)
 
 
+def test_what_text_does_not_say_may_be_said_beside_it():
+    windowing = Windowing.of("1m idle 5s", timestamp="json:t", lateness="2s", retain=None, emit="final")
+    assert str(windowing) == "1m late 2s idle 5s final event json:t"
+    assert Windowing.of(None, emit=None) == Windowing.of("none")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        ("1m late 5s event json:t", {"lateness": "5s"}, "lateness='5s' says once more"),
+        ("1m final", {"emit": "updates"}, "emit='updates' says once more"),
+        ("none", {"retain": "7d"}, "running totals are kept for ever"),
+        ("1m", {"lateness": "5s"}, "by the time of the records"),
+    ],
+)
+def test_what_is_said_twice_or_means_nothing_is_refused(text, options, said):
+    with pytest.raises(UsageError, match=said):
+        Windowing.of(text, **options)
+
+
 def test_by_the_time_of_processing_nothing_is_late():
     windowing = Windowing("10s")
     assert windowing.pane_at(25.0, None) == 2
