@@ -182,7 +182,8 @@ class UserCodeError(_Placed):
             print(error.exception, "in", error.path, "line", error.line, error.excerpt)
 
     `job`, `stage`: where it ran. `path`, `line`: the file and the 1-based line number, or None where the
-    record did not come from a text file. `record`: the 0-based index of the record in its split, or None.
+    record did not come from a text file; in a stream, of lines that are in no file, the feed with the batch, and the
+    number of the line therein. `record`: the 0-based index of the record in its split, or None.
     `last_line`, `last_record`: where a batch function raised, those of the last record of the batch, else None.
     `excerpt`: the beginning of the record's or key's `repr`. `exception`: the exception's type name.
     The worker's own traceback is the text of `__cause__`; of an async function, that is the exception itself.

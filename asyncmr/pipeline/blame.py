@@ -141,8 +141,9 @@ async def place_of(position: int | None, split: Split | None, line_number: LineN
 
 
 async def _line(piece: Piece, position: int, split: Split, line_number: LineNumber) -> int | None:
-    if piece.line is not None and split.buffer is not None:
-        return piece.line + bytes(split.buffer.view[piece.start : position]).count(b"\n")
+    if piece.line is not None:
+        data = split.data if split.buffer is None else split.buffer.view
+        return piece.line + bytes(data[piece.start : position]).count(b"\n")
     if piece.offset is None:
         return None
     return await line_number(piece.path, piece.offset + position - piece.start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from anyio import CancelScope
@@ -204,7 +205,7 @@ class Epochs:
         parts: list[bytes] = []
         size = 0
         for feed, batch in batches:
-            pieces.append(Piece(_place(feed, batch), None, size))
+            pieces.append(_piece(feed, batch, size))
             parts.append(batch.data)
             size += len(batch.data)
             if not batch.data.endswith(b"\n"):
@@ -225,10 +226,17 @@ class Epochs:
         return Split(cut.number, size, buffer=segment, pieces=tuple(pieces))
 
 
-def _place(feed: Feed, batch: Batch) -> str:
-    """What an error calls the place that a record came from."""
-    return (
+def _piece(feed: Feed, batch: Batch, start: int) -> Piece:
+    """Where the lines of a batch came from, for errors: a file, or else the batch by its position or time, whose lines
+    are numbered from 1."""
+    if batch.origin is not None:
+        return Piece(batch.origin.path, batch.origin.offset, start)
+    name = (
         feed.name
         if not batch.partition or batch.partition in feed.name
         else f"{feed.name}, {batch.partition}"
     )
+    if isinstance(batch.position, int | str):
+        return Piece(f"{name}, batch before position {batch.position}", None, start, 1)
+    time = datetime.fromtimestamp(batch.time, UTC).isoformat(timespec="seconds")
+    return Piece(f"{name}, batch of {time}", None, start, 1)

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from asyncmr.storage.disk import Disk
 
@@ -41,6 +41,13 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class Origin(NamedTuple):
+    """Where lines are in a file: its path, and the byte at which they begin, of its text if it is compressed."""
+
+    path: str
+    offset: int
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some whole lines.
@@ -48,7 +55,8 @@ class Batch:
     `data`: they, each with its line end. `partition`: which file, connection or topic partition they are of; positions
     and watermarks are kept for each. `position`: behind the batch; None from a feed that cannot go back. `time`: when
     it was read, in seconds since the epoch, by the stream's clock. `token`: an idempotency key: a batch whose token
-    was committed before is dropped. `committed`: called on the loop when the epoch with the batch is durable.
+    was committed before is dropped. `committed`: called on the loop when the epoch with the batch is durable. `origin`:
+    where the lines are, if they are in a file; errors name them by it.
     """
 
     data: bytes
@@ -57,6 +65,7 @@ class Batch:
     time: float
     token: str | None = None
     committed: Callable[[], None] | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)

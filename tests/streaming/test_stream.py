@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import operator
+import os
 import tempfile
 from collections import Counter
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 import asyncmr
 from asyncmr import ClosedError, InputError, Job, ReducerError, ResumeError, UsageError
 from asyncmr.streaming import Stream
+from asyncmr.streaming.feeds import FolderFeed, TailFeed
 from tests.streaming.feeds import Endless, Instant, Listed
 
 
@@ -165,13 +167,35 @@ async def test_a_feed_is_not_read_again_after_a_mistake_or_when_it_cannot_go_bac
             await stream.join()
 
 
-async def test_a_mapper_that_raises_is_told_with_the_feed():
-    def mapper(_key, line):
-        raise ValueError(line)
+def picky(_key, line):
+    if line.endswith("bad"):
+        raise ValueError("no good")
+    return [(line, 1)]
 
-    with pytest.raises(asyncmr.MapperError, match="listed"):
-        async with inline(Job(mapper=mapper, fold=operator.add), [Listed([b"x\n"])]) as stream:
+
+PICKY = Job(mapper=picky, fold=operator.add)
+
+
+@pytest.mark.parametrize("window", [None, r"10s event ^(\d+)"])
+async def test_a_line_that_fails_is_told_with_its_batch_and_number(window):
+    said = r"at listed, batch before position 2, line 3\n  record: '7 bad'"
+    batches = [b"1 a\n", b"30 b\n2 c\n7 bad\n"]
+    with pytest.raises(asyncmr.MapperError, match=said) as caught:
+        async with inline(PICKY, [Listed(batches, [2])], window=window) as stream:
             await stream.join()
+    assert caught.value.line == 3
+
+
+@pytest.mark.parametrize("kind", [TailFeed, FolderFeed])
+async def test_a_line_of_a_file_that_fails_is_told_with_file_and_number(kind, tmp_path):
+    path = tmp_path / "app.log"
+    path.write_text("a\nb\nbad\n")
+    os.utime(path, (0, 0))
+    feed = TailFeed(path) if kind is TailFeed else FolderFeed(tmp_path)
+    with pytest.raises(asyncmr.MapperError, match=r"app\.log, line 3\n") as caught:
+        async with inline(PICKY, [feed]) as stream:
+            await stream.join()
+    assert (caught.value.path, caught.value.line) == (str(path), 3)
 
 
 async def test_a_fold_that_raises_in_a_keeper_is_told_with_the_key():

@@ -81,7 +81,7 @@ class FolderFeed:
                     raise translated(error, "look into", self._path, raises=InputError) from error
                 self.refused, self.damaged = files.refused, files.damaged
                 if piece.position is not None:
-                    yield Batch(piece.data, piece.partition, piece.position, now)
+                    yield Batch(piece.data, piece.partition, piece.position, now, origin=piece.origin)
                 elif not piece.more:
                     await clock.sleep(max(_LOOK, took * _REST))
         finally:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from asyncmr.connectors.compressed import InputFile, is_compressed
 from asyncmr.errors import InputError
+from asyncmr.streaming.feed import Origin
 from asyncmr.streaming.feeds.done_files import DoneFiles, file_id
 from asyncmr.streaming.feeds.lines import LineCutter
 
@@ -24,12 +25,14 @@ _LOOK_ANYWAY = 30.0
 
 
 class FolderPiece(NamedTuple):
-    """Whole lines of one file, and what to store with them. `more`: whether there is something else already."""
+    """Whole lines of one file, and what to store with them. `more`: whether there is something else already. `origin`:
+    where they are."""
 
     data: bytes
     more: bool
     partition: str = ""
     position: Any = None
+    origin: Origin | None = None
 
 
 class _Seen(NamedTuple):
@@ -180,9 +183,10 @@ class FolderFiles:
 
     def _read(self, reading: _Reading) -> FolderPiece:
         block = reading.file.read(self._block_bytes)
-        reading.offset += len(block)
         refused = reading.cutter.refused
         data = reading.cutter.feed(block)
+        origin = Origin(os.path.join(self._path, reading.name), reading.offset + reading.cutter.began)
+        reading.offset += len(block)
         if reading.cutter.refused > refused:
             self.refused += 1
             _log.warning(
@@ -199,7 +203,7 @@ class FolderFiles:
             self._mark_read(reading.name)
             self.close()
         if data or not block:
-            return FolderPiece(data, True, *self._done.position(reading.identity))
+            return FolderPiece(data, True, *self._done.position(reading.identity), origin)
         return FolderPiece(b"", True)
 
     def _put_aside(self, name: str, error: Exception) -> None:

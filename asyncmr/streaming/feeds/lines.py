@@ -6,11 +6,12 @@ from __future__ import annotations
 class LineCutter:
     """Cuts what comes at the last line end, and holds the rest, never more than `limit` bytes of it.
 
-    `refused`: lines that were longer, and left out.
+    `refused`: lines that were longer, and left out. `began`: where the lines began that it gave last, in the block that
+    it was fed; less than 0 if that was in one before.
     """
 
     def __init__(self, limit: int) -> None:
-        self.refused = 0
+        self.refused = self.began = 0
         self._limit = limit
         self._parts: list[bytes] = []
         self._held = 0
@@ -23,11 +24,13 @@ class LineCutter:
 
     def feed(self, block: bytes) -> bytes:
         """The lines that are whole now."""
+        self.began = -self._held
         if self._skips:
             end = block.find(b"\n") + 1
             if not end:
                 return b""
             self._skips = False
+            self.began = end
             block = block[end:]
         end = block.rfind(b"\n") + 1
         lines = b"".join([*self._parts, block[:end]]) if end else b""

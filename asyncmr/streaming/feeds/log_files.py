@@ -17,6 +17,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from asyncmr.streaming.feed import Origin
 from asyncmr.streaming.feeds.file_mark import FileMark
 from asyncmr.streaming.feeds.rotated import later_files, open_file, rotated_files, same_files, same_inode
 
@@ -26,10 +27,11 @@ _ATTEMPTS = 10
 
 
 class Piece(NamedTuple):
-    """Whole lines. `more`: whether something else may be there already."""
+    """Whole lines. `more`: whether something else may be there already. `origin`: where they are."""
 
     data: bytes
     more: bool
+    origin: Origin | None = None
 
 
 @dataclass(slots=True)
@@ -162,9 +164,10 @@ class LogFiles:
         end = block.rfind(b"\n", before) + 1
         if end:
             data = block[before:end]
+            origin = Origin(file.path, mark.offset)
             mark.advance(data)
             file.quiet_since = None
-            return Piece(data, True)
+            return Piece(data, True, origin)
         if len(block) == before + self._block_bytes:
             file.scanned = self._block_bytes
             return Piece(b"", True)
@@ -201,7 +204,7 @@ class LogFiles:
             return Piece(b"", False)
         self._files.remove(file)
         os.close(file.fd)
-        return Piece(rest + b"\n" if rest else b"", True)
+        return Piece(rest + b"\n" if rest else b"", True, Origin(file.path, file.mark.offset))
 
     def _truncated(self, file: _Followed) -> None:
         """Goes on with what was copied of a file before it was truncated, and then at its beginning."""

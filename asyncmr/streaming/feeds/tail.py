@@ -75,7 +75,7 @@ class TailFeed:
                     begun = True
                     yield Batch(b"", "", files.position(), now)
                 if piece.data:
-                    yield Batch(piece.data, "", files.position(), now)
+                    yield Batch(piece.data, "", files.position(), now, origin=piece.origin)
                 elif not piece.more:
                     await clock.sleep(_LOOK)
         finally:
