@@ -21,6 +21,7 @@ from asyncmr.sizes import parse_size
 from benchmarks import memory, peers
 from benchmarks.cgroups import NoCgroup
 from benchmarks.comparison import compare, tell
+from benchmarks.freshness import freshness
 from benchmarks.growth import MEMORY, SIZES, growth
 from benchmarks.hostloop import host_loop
 from benchmarks.running import ROOT, TIMEOUT
@@ -28,7 +29,7 @@ from benchmarks.stragglers import stragglers
 from benchmarks.table import MIB
 from benchmarks.workloads import WORKLOADS
 
-WORKS = (*WORKLOADS, "W7")
+WORKS = (*WORKLOADS, "W7", "W9")
 _GB = 1_000_000_000
 _T = TypeVar("_T")
 
@@ -112,6 +113,8 @@ def _workloads(options: argparse.Namespace, common: dict[str, Any]) -> Iterator[
                 workers=options.workers,
                 memory=options.engine_memory,
             )
+        elif work == "W9":
+            yield freshness(data=options.data, rounds=options.rounds, workers=options.workers)
         else:
             yield compare(
                 work,

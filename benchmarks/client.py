@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from typing import Any
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -22,27 +23,40 @@ class Client:
         self._all: list[Connection] = []
         self._free: list[Connection] = []
 
-    async def get(self, number: int) -> None:
-        """One request.
+    async def hello(self, number: int) -> None:
+        """One request to the endpoint of `benchmarks.host`.
 
         Raises:
             ValueError: the answer is not the right one.
         """
+        answer = await self.get(f"/hello?number={number}")
+        if answer != {"number": number}:
+            raise ValueError(f"request {number} was answered by {answer!r}")
+
+    async def get(self, target: str) -> Any:
+        """The JSON that answers a request."""
+        _, answer = await self._ask(f"GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+        return answer
+
+    async def post(self, target: str, body: bytes, token: str) -> int:
+        """Posts text; the status of the answer. `token`: by which a request that is repeated is known."""
+        head = f"POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n"
+        head += f"idempotency-key: {token}\r\ncontent-length: {len(body)}\r\n\r\n"
+        status, _ = await self._ask(head.encode(), body)
+        return status
+
+    async def _ask(self, *request: bytes) -> tuple[int, Any]:
         if not self._free:
             self._free.append(await asyncio.open_connection("127.0.0.1", self._port))
             self._all.append(self._free[-1])
         reader, writer = self._free.pop()
-        writer.write(f"GET /hello?number={number} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            int(line.split(b":")[1])
-            for line in head.lower().split(b"\r\n")
-            if line.startswith(b"content-length:")
-        )
+        writer.writelines(request)
+        await writer.drain()
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+        length = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:"))
         answer = json.loads(await reader.readexactly(length))
-        if answer != {"number": number}:
-            raise ValueError(f"request {number} was answered by {answer!r}")
         self._free.append((reader, writer))
+        return int(first.split()[1]), answer
 
     async def close(self) -> None:
         for _, writer in self._all:
@@ -61,7 +75,7 @@ async def drive(port: int, rate: float, seconds: float) -> list[float]:
     latencies = []
 
     async def request(number: int, due: float) -> None:
-        await client.get(number)
+        await client.hello(number)
         latencies.append(time.perf_counter() - due)
 
     begin = time.perf_counter() + 0.1
