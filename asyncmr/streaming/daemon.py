@@ -1,8 +1,9 @@
 """A stream as a daemon: it serves HTTP and ends in order when it is asked to.
 
-The first SIGTERM or SIGINT: no more requests, no more input; what was read is committed, and the daemon ends. When that
-takes longer than it may, or at the second signal, it ends at once: what was not committed will be read again, where it
-can be.
+The first signal: it is not ready any more, takes no more input, and commits what it has read; meanwhile it goes on
+answering, so that a probe which asks whether it lives is not refused, and whoever posts is told to come again. Then it
+ends. When that takes longer than it may, or at the second signal, it ends at once: what was not committed will be read
+again, where it can be.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Sequence
+from typing import Self
 
 from asyncmr.actors import TaskScope
 from asyncmr.streaming.http import Address, PushFeed, application, serving
 from asyncmr.streaming.service_manager import ServiceManager
 from asyncmr.streaming.stream import Stream
 
+# Seconds for which a client that does not read its answer can hold up the end.
+_GRACE = 1.0
+
 
 class Aborted(Exception):
-    """The daemon was ended before it had committed all that it had read."""
+    """The daemon was ended before it had committed all that it had read; it says why."""
 
 
 async def run_daemon(
@@ -35,35 +40,36 @@ async def run_daemon(
 
     `push`: what takes the lines that are posted, one of its feeds. `token`: what clients must know; `names`: what the
     server is called in URLs. `started`: called with the address that it got.
-    `drain_timeout`: the seconds that it may take to end.
+    `drain_timeout`: the seconds that it may take to commit what it has read.
 
     Raises:
         UsageError: the address cannot be listened on, or must not without a token.
         Aborted: it did not end in time, or a second signal came.
     """
     manager = ServiceManager()
-    ending = _Ending(drain_timeout)
-    try:
-        async with stream:
-            ending.listen()
+    with _Signals() as signals:
+        try:
             async with (
+                stream,
                 application(stream, push, token=token, names=names) as app,
-                serving(app, address) as bound,
+                serving(app, address, grace=_GRACE) as bound,
                 TaskScope() as scope,
             ):
                 scope.spawn(lambda: _alive(manager), name="watchdog")
                 started(bound)
                 manager.ready()
-                await ending.asked_or(stream)
-                app.ready = False
+                await signals.asked_or(stream)
+                signals.limit(drain_timeout)
                 manager.stopping()
+                app.retire()
+                await stream.drain()
+                signals.drained()
                 scope.cancel()
-    except asyncio.CancelledError:
-        if ending.aborted:
-            raise Aborted from None
-        raise
-    finally:
-        ending.close()
+        except asyncio.CancelledError:
+            if signals.reason is None:
+                raise
+            if not signals.harmless:
+                raise Aborted(f"ended before all that was read was committed: {signals.reason}") from None
 
 
 async def _alive(manager: ServiceManager) -> None:
@@ -72,26 +78,36 @@ async def _alive(manager: ServiceManager) -> None:
         await asyncio.sleep(manager.watchdog)
 
 
-class _Ending:
-    """When and how the daemon ends."""
+class _Signals:
+    """What signals do to the task that enters this. `reason`: why it was cancelled here, if it was. `harmless`: whether
+    that left nothing undone: nothing was read yet, or all of it is committed."""
 
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.harmless = True
         self._loop = asyncio.get_running_loop()
         self._asked = asyncio.Event()
+        self._runs = False
         self._running = asyncio.current_task()
         self._timer: asyncio.TimerHandle | None = None
-        self._listens = False
-        self.aborted = False
+        self._numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            self._numbers.append(signal.SIGHUP)
 
-    def listen(self) -> None:
-        """From now on signals are asked to be handled here."""
-        self._listens = True
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._signalled)
+    def __enter__(self) -> Self:
+        for number in self._numbers:
+            self._loop.add_signal_handler(number, self._came, number)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Signals do what they did before."""
+        self.drained()
+        for number in self._numbers:
+            self._loop.remove_signal_handler(number)
 
     async def asked_or(self, stream: Stream) -> None:
         """Returns at the first signal, or when all feeds have ended and what they gave is committed."""
+        self._runs, self.harmless = True, False
         async with TaskScope() as scope:
 
             async def joined() -> None:
@@ -101,22 +117,26 @@ class _Ending:
             scope.spawn(joined, name="join")
             await self._asked.wait()
             scope.cancel()
-        self._timer = self._loop.call_later(self._limit, self._abort)
 
-    def close(self) -> None:
-        """Signals do what they did before."""
+    def limit(self, seconds: float) -> None:
+        """From now on it may take so long."""
+        reason = f"that took longer than the {seconds:g} s of --drain-timeout"
+        self._timer = self._loop.call_later(seconds, self._cancel, reason)
+
+    def drained(self) -> None:
+        """All is committed."""
+        self.harmless = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._listens:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._loop.remove_signal_handler(number)
 
-    def _signalled(self) -> None:
-        if self._asked.is_set():
-            self._abort()
+    def _came(self, number: signal.Signals) -> None:
+        if not self._runs:
+            self._cancel("it had not begun")
+        elif self._asked.is_set():
+            self._cancel(f"a second signal came, {number.name}")
         self._asked.set()
 
-    def _abort(self) -> None:
-        self.aborted = True
-        if self._running is not None:
+    def _cancel(self, reason: str) -> None:
+        if self.reason is None and self._running is not None:
+            self.reason = reason
             self._running.cancel()

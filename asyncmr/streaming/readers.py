@@ -6,10 +6,10 @@ A feed that fails, as one does whose broker goes away for a moment, is read agai
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from anyio import CancelScope
 
@@ -21,7 +21,29 @@ from asyncmr.streaming.view import SourceInfo
 # The pause before a feed that failed is read again, in seconds: doubled with each failure, up to the longest.
 _PAUSE, _LONGEST = 0.1, 5.0
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
+
+
+class _Stop:
+    """Ends the reading of a feed, between two batches: what it has given is not lost, even where it cannot go back."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._waiting = CancelScope()
+
+    def __call__(self) -> None:
+        self.asked = True
+        self._waiting.cancel()
+
+    async def unless_asked(self, waiting: Awaitable[T]) -> T | None:
+        """Awaits it, or gives None as soon as the reading is to end."""
+        with CancelScope() as self._waiting:
+            if self.asked:
+                self._waiting.cancel()
+            return await waiting
+        return None
 
 
 class Readers:
@@ -43,7 +65,7 @@ class Readers:
         self._feeds = tuple(feeds)
         self._job = job
         self._retries = retries
-        self._scopes: list[CancelScope] = []
+        self._stops: list[_Stop] = []
 
     def start(
         self,
@@ -59,15 +81,20 @@ class Readers:
         """
         with outlet:
             for feed in self._feeds:
-                own = CancelScope()
-                self._scopes.append(own)
-                read = partial(self._read, feed, positions.get(feed.name, {}), around, outlet.clone(), own)
+                stop = _Stop()
+                self._stops.append(stop)
+                read = partial(self._read, feed, positions.get(feed.name, {}), around, outlet.clone(), stop)
                 scope.spawn(read, name=f"feed {feed.name}")
 
     def stop(self) -> None:
-        """No more is read; what was sent stays sent."""
-        for scope in self._scopes:
-            scope.cancel()
+        """No more is read; what a feed has given is still sent."""
+        for stop in self._stops:
+            stop()
+
+    def finish(self) -> None:
+        """As `stop`, but feeds that can be closed, since others push into them, first give what they hold."""
+        for feed, stop in zip(self._feeds, self._stops, strict=True):
+            getattr(feed, "close", stop)()
 
     def infos(self, positions: Mapping[str, Mapping[str, Any]]) -> tuple[SourceInfo, ...]:
         """How far each feed is, by these positions."""
@@ -79,15 +106,15 @@ class Readers:
         positions: Mapping[str, Any],
         around: Surroundings,
         outlet: Sender[tuple[Feed, Batch]],
-        scope: CancelScope,
+        stop: _Stop,
     ) -> None:
         given = dict(positions)
         failures = 0
-        with outlet, scope:
-            while True:
+        with outlet:
+            while not stop.asked:
                 try:
                     async with aclosing(feed.batches(dict(given), around)) as batches:
-                        async for batch in batches:
+                        while (batch := await stop.unless_asked(anext(batches, None))) is not None:
                             await outlet.send((feed, batch), len(batch.data))
                             failures = 0
                             if batch.position is not None:
@@ -106,7 +133,7 @@ class Readers:
                         error,
                         pause,
                     )
-                    await around.clock.sleep(pause)
+                    await stop.unless_asked(around.clock.sleep(pause))
 
     def _fail(self, feed: Feed, error: Exception) -> NoReturn:
         if isinstance(error, AsyncMRError):

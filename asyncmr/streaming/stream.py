@@ -11,8 +11,6 @@ Every arrow is bounded. An epoch is what an interval's batches come to, and is c
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -30,6 +28,7 @@ from asyncmr.kernel.paned import PaneCut
 from asyncmr.pipeline.resources import Resources
 from asyncmr.protocols import Decoder, Split
 from asyncmr.storage.disk import Disk
+from asyncmr.storage.folder import SpillFolder
 from asyncmr.streaming.committed import Committed, seconds
 from asyncmr.streaming.epochs import Cut, Epoch, Epochs
 from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings, SystemClock
@@ -219,8 +218,9 @@ class Stream:
     async def _open(self, stack: AsyncExitStack, disk: Disk, resources: Resources) -> StateStore:
         folder = self._folder
         if folder is None:
-            folder = await disk.run(tempfile.mkdtemp, prefix="asyncmr-state-")
-            stack.push_async_callback(disk.run, shutil.rmtree, folder, ignore_errors=True)
+            private = SpillFolder()  # if this process is killed, the next engine sweeps it
+            stack.push_async_callback(disk.run, private.close)
+            folder = os.path.join(await disk.run(private.open), "state")
         store = self._make_store(folder, durable=self._durable)
         identity = identity_of(self._job, self._windowing, self._decoder, resources.hasher)
         await disk.run(store.open, identity)
@@ -352,6 +352,16 @@ class Stream:
     async def join(self) -> None:
         """Returns when every feed has ended, and all that they gave is committed."""
         self._check()
+        await self._committed.ended.wait()
+
+    async def drain(self) -> None:
+        """Reads no more, and returns when all that was read is committed; questions are still answered.
+
+        A feed that others push into is closed, and what it holds counts as read. Windows that are open stay open.
+        """
+        self._check()
+        self._committed.stop()
+        self._readers.finish()
         await self._committed.ended.wait()
 
     @asynccontextmanager

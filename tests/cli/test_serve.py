@@ -102,7 +102,7 @@ async def test_a_log_is_counted_once_whatever_is_killed(tmp_path):
         }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_it_ends_in_order_and_goes_on_where_it_was(tmp_path, number):
     async with serving(tmp_path, "--state", "state") as daemon:
         await daemon.ask("/v1/ingest", WORDS.encode())

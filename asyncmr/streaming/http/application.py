@@ -49,15 +49,28 @@ register_url_convertor("key", _Key())
 
 @dataclass(eq=False, slots=True)
 class Application:
-    """What a server serves. `asgi`: for a server. `ready`: whether it is to be sent requests; set it to False first
-    when the stream ends. `lobby`: the server's connections. `has_token`: whether it asks for one.
+    """What a server serves. `asgi`: for a server. `ready`: whether it is to be sent requests. `feed`: what takes the
+    lines that are posted. `lobby`: the server's connections. `has_token`: whether it asks for one.
     """
 
     asgi: Starlette
     broadcast: Broadcast
     lobby: Lobby
+    feed: PushFeed | None
     has_token: bool
     ready: bool = field(default=True)
+
+    def retire(self) -> None:
+        """The stream is about to end: `/readyz` says so, and no more lines are taken. Those whose posts are on their
+        way are told; everything else is answered as before."""
+        self.ready = False
+        self.lobby.dismiss_senders()
+
+    def abandon(self) -> None:
+        """The stream has failed: those who wait for their lines to be durable are told."""
+        self.retire()
+        if self.feed is not None:
+            self.feed.abandon()
 
 
 @asynccontextmanager
@@ -116,12 +129,15 @@ async def application(
     handlers = {HTTPException: _refused, UsageError: _senseless, ClosedError: _closed, Exception: _failed}
     asgi = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
     asgi.router.redirect_slashes = False  # a redirect would repeat the Host of the request
-    made = Application(asgi, broadcast, lobby, token is not None)
+    made = Application(asgi, broadcast, lobby, feed, token is not None)
     # A task and not a task group, which would have to be left in the task that entered it: fixtures do not.
     telling = asyncio.create_task(broadcast.run(), name="asyncmr-broadcast")
     telling.add_done_callback(lambda _: broadcast.close())
     try:
         yield made
+    except BaseException:
+        made.abandon()
+        raise
     finally:
         telling.cancel()
         with anyio.CancelScope(shield=True):

@@ -137,7 +137,9 @@ class Broadcast:
         Raises:
             HTTPException: 503 when all are taken.
         """
-        if self._seats >= self._limits.subscribers or self.closing.is_set():
+        if self.closing.is_set():
+            raise HTTPException(503, "the stream is ending; try again in a moment", {"Retry-After": "5"})
+        if self._seats >= self._limits.subscribers:
             raise HTTPException(
                 503, f"there are {self._seats} subscribers, which is all there may be", {"Retry-After": "5"}
             )

@@ -37,6 +37,11 @@ class Lobby:
     sending: dict[Connection, None] = field(default_factory=dict)
     empty: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def dismiss_senders(self) -> None:
+        """Tells those whose body is on its way that nothing of it is taken."""
+        for connection in list(self.sending):
+            connection.cut(_ENDING)
+
 
 def _answer(status: str, message: str) -> bytes:
     body = f'{{"error":"{message}"}}\n'
@@ -47,6 +52,9 @@ def _answer(status: str, message: str) -> bytes:
 
 
 _FULL = _answer("503 Service Unavailable", "too many connections are open; try again in a moment")
+_ENDING = _answer(
+    "503 Service Unavailable", "the stream is ending, and took nothing of this; send it again when it is back"
+)
 _LATE = _answer("408 Request Timeout", "the request came too slowly")
 
 
@@ -69,10 +77,10 @@ class Connection(H11Protocol):
             longest = next(iter(lobby.waiting or lobby.sending), None)
             if longest is None:
                 lobby.refused += 1
-                self._cut(_FULL)
+                self.cut(_FULL)
                 return
             lobby.evicted += 1
-            longest._cut(_FULL)
+            longest.cut(_FULL)
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -142,9 +150,10 @@ class Connection(H11Protocol):
     def _head_is_late(self) -> None:
         self._lobby.timed_out += 1
         # Told only to one that has begun a request: another takes it for the answer to what it sends next.
-        self._cut(_LATE if self.conn.trailing_data[0] else b"")
+        self.cut(_LATE if self.conn.trailing_data[0] else b"")
 
-    def _cut(self, message: bytes) -> None:
+    def cut(self, message: bytes) -> None:
+        """Closes as soon as `message` is sent, which is the answer if there was none yet."""
         self._stop_waiting()
         self._lobby.sending.pop(self, None)
         unanswered = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)

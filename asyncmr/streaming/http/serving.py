@@ -19,6 +19,9 @@ from asyncmr.errors import UsageError
 from asyncmr.streaming.http.application import Application
 from asyncmr.streaming.http.connections import Connection
 
+# Seconds to tell clients that the stream has failed.
+_LAST_WORDS = 0.2
+
 
 class Address(NamedTuple):
     """Where a server listens. Port 0: any that is free."""
@@ -71,7 +74,7 @@ async def serving(app: Application, address: Address, *, grace: float = 5.0) -> 
     """Serves `app` for as long as the block; gives the address, with the port that it got.
 
     At the end it takes no more connections, ends subscriptions, and lets requests under way finish for `grace` seconds;
-    when cancelled it cuts them off at once.
+    when it is left by an error or a cancellation, those who post are told, and all others are cut off.
 
     Raises:
         UsageError: the address cannot be listened on, or would let the network in without a token.
@@ -106,6 +109,14 @@ async def serving(app: Application, address: Address, *, grace: float = 5.0) -> 
             connection.shutdown()
         if state.tasks:
             await asyncio.wait(state.tasks, timeout=grace)
+    except BaseException:
+        server.close()
+        app.broadcast.close()
+        app.abandon()
+        with anyio.CancelScope(shield=True):
+            if state.tasks:  # what they are told now is that the stream has ended
+                await asyncio.wait(state.tasks, timeout=min(grace, _LAST_WORDS))
+        raise
     finally:
         server.close()
         app.broadcast.close()

@@ -64,7 +64,9 @@ class Subscribe:
 
     async def _top(self, k: int, start: float | None) -> AsyncGenerator[bytes, None]:
         closing = self._broadcast.closing
-        while not closing.is_set():
+        last = False
+        while not last:
+            last = closing.is_set()  # what is committed by then is still told
             try:
                 epoch, top = await self._answers.ranking(k, start)
                 stats = statistics(self._view.stats())
