@@ -4,8 +4,9 @@
 
 A child process runs the stream and dies at the step; others, each with another number of keepers, go on, and die at the
 same step of their first commit; the last one is left alone. The parent compares what that one counted with an oracle of
-three lines. It prints the steps at which a count was wrong, and fails if there are any. The mutant commits
-positions in a transaction of their own.
+three lines. It prints the steps at which a count was wrong, and fails if there are any; so it does with the file that
+the stream wrote meanwhile. One mutant commits positions in a transaction of their own, the other leaves in the file
+what was not committed.
 
 The user's functions run in the child itself, so that it can be forked: a hundred children take seconds.
 """
@@ -21,15 +22,20 @@ import sys
 import traceback
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from asyncmr import Job
 from asyncmr.streaming.store import Commit, StateStore
 from asyncmr.streaming.stream import Stream
+from tests.streaming.fatal_file import CarelessFile, FatalFile, FatalLines, rightly_written
 from tests.streaming.feeds import Instant, Listed
 
 BATCHES = [f"w{n % 3} w{n % 5} all\n".encode() for n in range(6)]
 ORACLE = Counter(word.decode() for batch in BATCHES for word in batch.split())
-STEPS = ("read", "kept", "begin", "deltas", "positions", "tokens", "commit", "committed", "told")
+STEPS = (
+    "read", "written in part", "written", "synced", "kept", "begin", "deltas", "positions", "tokens", "commit",
+    "committed", "told",
+)  # fmt: skip
 
 
 def words(_key, line):
@@ -92,14 +98,25 @@ class FatalFeed(Listed):
             self._reach("told")
 
 
-async def stream(folder: str, fatal: Fatal, keepers: int, store: type[StateStore]) -> dict[str, int]:
+class Kinds(NamedTuple):
+    """What is run, as it is or as a mutant."""
+
+    store: type[StateStore] = StateStore
+    file: type[FatalFile] = FatalFile
+
+
+MUTANTS = {"two-transactions": Kinds(store=TwoTransactions), "careless-file": Kinds(file=CarelessFile)}
+
+
+async def stream(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> dict[str, int]:
     def make_store(path, *, durable):
-        return store(path, durable=durable, reach=fatal.reach)
+        return kinds.store(path, durable=durable, reach=fatal.reach)
 
     async with Stream(
         JOB,
         [FatalFeed(fatal)],
-        state=folder,
+        sinks=[FatalLines(folder / "changes", kinds.file, fatal.reach)],
+        state=folder / "state",
         executor="inline",
         workers=1,
         keepers=keepers,
@@ -111,13 +128,13 @@ async def stream(folder: str, fatal: Fatal, keepers: int, store: type[StateStore
         return dict(await running.top(100))
 
 
-def child(folder: Path, fatal: Fatal, keepers: int, store: type[StateStore]) -> bool:
+def child(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> bool:
     """Runs the stream in a process of its own; whether it was killed. What it counted lies in a file then."""
     pid = os.fork()
     if not pid:
         status = 1
         try:
-            counts = asyncio.run(stream(str(folder / "state"), fatal, keepers, store))
+            counts = asyncio.run(stream(folder, fatal, keepers, kinds))
             (folder / "counts").write_text(json.dumps(counts))
             status = 0
         except BaseException:
@@ -132,24 +149,24 @@ def child(folder: Path, fatal: Fatal, keepers: int, store: type[StateStore]) -> 
     return False
 
 
-def main(folder: Path, store: type[StateStore]) -> int:
+def main(folder: Path, kinds: Kinds) -> int:
     wrong, kills = [], 0
     for step in STEPS:
         for times in (1, 2, 3):
             room = folder / f"{step}-{times}"
             room.mkdir()
             keepers = 1
-            if child(room, Fatal(step, times), keepers, store):
+            if child(room, Fatal(step, times), keepers, kinds):
                 kills += 1
                 keepers = 3
-                kills += child(room, Fatal(step, 2), keepers, store)
-                child(room, Fatal("", 0), 2, store)
-            if json.loads((room / "counts").read_text()) != ORACLE:
+                kills += child(room, Fatal(step, 2), keepers, kinds)
+                child(room, Fatal("", 0), 2, kinds)
+            counts = json.loads((room / "counts").read_text())
+            if counts != ORACLE or not rightly_written(room / "changes", ORACLE):
                 wrong.append(f"{step}-{times}")
     print(json.dumps({"kills": kills, "wrong": wrong}))  # noqa: T201
     return bool(wrong)
 
 
 if __name__ == "__main__":
-    kind = TwoTransactions if sys.argv[2:] == ["two-transactions"] else StateStore
-    sys.exit(main(Path(sys.argv[1]), kind))
+    sys.exit(main(Path(sys.argv[1]), MUTANTS[sys.argv[2]] if sys.argv[2:] else Kinds()))

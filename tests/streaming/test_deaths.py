@@ -31,13 +31,18 @@ async def kill_points(folder, *mutant):
 
 async def test_killed_at_any_step_of_a_commit_a_stream_counts_every_line_once(tmp_path):
     told = await kill_points(tmp_path)
-    assert told["kills"] > 40
+    assert told["kills"] > 60
     assert told["wrong"] == []
 
 
 async def test_positions_in_a_transaction_of_their_own_are_caught(tmp_path):
     told = await kill_points(tmp_path, "two-transactions")
     assert {"committed-1", "positions-1"} <= set(told["wrong"])
+
+
+async def test_a_file_that_keeps_what_was_not_committed_is_caught(tmp_path):
+    told = await kill_points(tmp_path, "careless-file")
+    assert {"written in part-1", "synced-1", "begin-2", "deltas-1"} <= set(told["wrong"])
 
 
 def dying_mapper(marker):
