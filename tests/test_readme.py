@@ -20,6 +20,7 @@ PAGES = [
     "docs/embedding.md",
     "docs/feeds.md",
     "docs/jobs.md",
+    "docs/sinks.md",
     "docs/sources-and-sinks.md",
 ]
 

@@ -60,6 +60,14 @@ _of_process = option_group("The process")
     help="Keep the state there: after a stop, a crash or a kill the same command goes on. Without it, it begins anew.",
 )
 @_of_state(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    envvar="ASYNCMR_OUTPUT",
+    help="Append what changes to FILE as JSON lines; with --state, each change exactly once.",
+)
+@_of_state(
     "--retain",
     metavar="TIME",
     envvar="ASYNCMR_RETAIN",
@@ -126,6 +134,7 @@ def serve(
     timestamp: str | None,
     lateness: str | None,
     emit: str | None,
+    output: str | None,
     retain: str | None,
     listen: str,
     token_file: Path | None,
@@ -167,14 +176,22 @@ def serve(
             f"serving needs packages that are not installed ({error}); pip install 'asyncmr[web]'"
         ) from error
 
+    from asyncmr.streaming.sinks import JsonLinesFile
     from asyncmr.streaming.windowing import Windowing
 
     windowing = Windowing.of(
         window or "none", timestamp=timestamp, lateness=lateness, emit=emit, retain=retain
     )
+    sinks = [] if output is None else [JsonLinesFile(output)]
     with log_messages("INFO", bars=False):
         work = _serve(
-            sources, job, listen, token_file, names, drain_timeout, {"window": windowing, **options}
+            sources,
+            job,
+            listen,
+            token_file,
+            names,
+            drain_timeout,
+            {"window": windowing, "sinks": sinks, **options},
         )
         try:
             uvloop.run(work)

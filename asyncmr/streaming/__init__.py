@@ -4,8 +4,8 @@
         async for update in stream: ...
 
 Read `stream.py` first (how it is wired); then `feed.py` (where lines come from), `epochs.py` (what is committed
-together), `mapping.py`, `keepers.py` (who holds the state), `store.py` (where it is committed), and `view.py` (what may
-be asked).
+together), `mapping.py`, `keepers.py` (who holds the state), `store.py` (where it is committed), `telling.py` with
+`updates.py` and `outputs.py` (who is told of what changed), and `view.py` (what may be asked).
 
 Names are loaded on first use, as those of `asyncmr` are.
 """
@@ -16,9 +16,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asyncmr.kernel.results import JsonResults, ResultEncoder, Results
     from asyncmr.kernel.timestamps import Timestamp
     from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings
     from asyncmr.streaming.inspecting import StateInfo, WindowKeys, inspect_state
+    from asyncmr.streaming.sink import StreamSink
     from asyncmr.streaming.stream import Stream
     from asyncmr.streaming.view import StreamStats, Update, View, WindowInfo
     from asyncmr.streaming.windowing import Windowing
@@ -28,9 +30,13 @@ __all__ = [
     "Batch",
     "Clock",
     "Feed",
+    "JsonResults",
+    "ResultEncoder",
+    "Results",
     "Sliding",
     "StateInfo",
     "Stream",
+    "StreamSink",
     "StreamStats",
     "Surroundings",
     "Timestamp",
@@ -47,9 +53,13 @@ _HOME = {
     "Batch": "asyncmr.streaming.feed",
     "Clock": "asyncmr.streaming.feed",
     "Feed": "asyncmr.streaming.feed",
+    "JsonResults": "asyncmr.kernel.results",
+    "ResultEncoder": "asyncmr.kernel.results",
+    "Results": "asyncmr.kernel.results",
     "Sliding": "asyncmr.streaming.windows",
     "StateInfo": "asyncmr.streaming.inspecting",
     "Stream": "asyncmr.streaming.stream",
+    "StreamSink": "asyncmr.streaming.sink",
     "StreamStats": "asyncmr.streaming.view",
     "Surroundings": "asyncmr.streaming.feed",
     "Timestamp": "asyncmr.kernel.timestamps",

@@ -102,6 +102,18 @@ async def test_a_log_is_counted_once_whatever_is_killed(tmp_path):
         }
 
 
+async def test_what_changes_is_in_a_file_once_whatever_is_killed(tmp_path):
+    log = tmp_path / "log"
+    for run in range(1, 4):
+        with log.open("a") as lines:
+            lines.write(WORDS)
+        async with serving(tmp_path, "tail:log", "--state", "state", "-o", "changes.jsonl") as daemon:
+            await daemon.reaches("be", 2 * run)
+            assert (await daemon.ended(signal.SIGKILL))[0] == -signal.SIGKILL
+        changes = [json.loads(line) for line in (tmp_path / "changes.jsonl").read_text().splitlines()]
+        assert [line["value"] for line in changes if line["key"] == "be"] == [2 * n + 2 for n in range(run)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_it_ends_in_order_and_goes_on_where_it_was(tmp_path, number):
     async with serving(tmp_path, "--state", "state") as daemon:
