@@ -21,6 +21,7 @@ from asyncmr.sizes import parse_size
 from benchmarks import memory, peers
 from benchmarks.cgroups import NoCgroup
 from benchmarks.comparison import compare, tell
+from benchmarks.day import SECONDS, day
 from benchmarks.freshness import freshness
 from benchmarks.growth import MEMORY, SIZES, growth
 from benchmarks.hostloop import host_loop
@@ -93,7 +94,10 @@ def _studies(options: argparse.Namespace) -> Iterator[Study]:
             rounds=options.rounds,
             workers=options.workers,
         )
-    chosen = options.memory or options.cgroup or options.growth or options.stragglers
+    if options.day:
+        sized = {} if options.size is None else {"size": options.size}
+        yield day(data=options.data, seconds=options.day, workers=options.workers, **sized)
+    chosen = options.memory or options.cgroup or options.growth or options.stragglers or options.day
     if not chosen or options.workloads:
         yield from _workloads(options, common)
 
@@ -229,6 +233,14 @@ def _parser() -> argparse.ArgumentParser:
         const=list(SIZES),
         metavar="SIZES",
         help="cost for each MB of a job that spills, over inputs of 400MB,4GB",
+    )
+    add(
+        "--day",
+        type=float,
+        nargs="?",
+        const=SECONDS,
+        metavar="SECONDS",
+        help=f"what a stream holds after each of 24 hours, which pass in so many seconds (default: {SECONDS:.0f})",
     )
     add("--stragglers", action="store_true", help="what backup tasks save where one worker is slow")
     return parser

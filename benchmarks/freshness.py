@@ -66,8 +66,10 @@ def freshness(
     seconds: float = 10.0,
     warm_up: float = _WARM,
 ) -> Freshness:
-    """Measures each way at its words a second, for `seconds` after a warm-up, in rounds. `size`: of the text that is sent, again
-    and again."""
+    """Measures each way at its words a second, for `seconds` after a warm-up, in rounds.
+
+    `size`: of the text that is sent, again and again.
+    """
     study = Freshness(rates)
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         study.skipped.append(f"W9 was not measured: {', '.join(missing)} is not installed.")
