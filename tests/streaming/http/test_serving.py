@@ -135,6 +135,11 @@ def test_a_token_that_others_may_read_is_none(tmp_path, mode):
         read_token(token(tmp_path, mode=mode))
 
 
+def test_a_token_that_systemd_keeps_for_the_service_is_read_whatever_its_mode_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_token(token(tmp_path, mode=0o440)) == b"0123456789abcdef"
+
+
 @pytest.mark.parametrize(
     "text", [b"", b"short", b"x" * 5000, b"0123456789 abcdef", b"\xff" * 20, b"a" * 20 + b"\nb"]
 )
