@@ -53,6 +53,28 @@ _of_process = option_group("The process")
     envvar="ASYNCMR_EMIT",
     help="Tell subscribers of each change, or of each window once, when it is over.  [default: updates]",
 )
+@_of_job(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    envvar="ASYNCMR_ON_ERROR",
+    help="Whether a line on which the mapper fails ends the daemon, or is set aside and counted.",
+)
+@_of_job(
+    "--skip-limit",
+    metavar="N",
+    type=click.IntRange(min=0),
+    envvar="ASYNCMR_SKIP_LIMIT",
+    help="With --on-error skip: end when it has failed on more lines, in the life of the state.  [default: any number]",
+)
+@_of_job(
+    "--task-timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    envvar="ASYNCMR_TASK_TIMEOUT",
+    help="After how long the mapper hangs, on some megabytes of lines: its worker is killed.  [default: never]",
+)
 @_of_state(
     "--state",
     metavar="DIR",

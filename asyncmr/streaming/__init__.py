@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncmr.kernel.results import JsonResults, ResultEncoder, Results
     from asyncmr.kernel.timestamps import Timestamp
-    from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings
+    from asyncmr.streaming.feed import Batch, Clock, Feed, Origin, Surroundings
     from asyncmr.streaming.inspecting import StateInfo, WindowKeys, inspect_state
     from asyncmr.streaming.sink import StreamSink
     from asyncmr.streaming.stream import Stream
@@ -31,6 +31,7 @@ __all__ = [
     "Clock",
     "Feed",
     "JsonResults",
+    "Origin",
     "ResultEncoder",
     "Results",
     "Sliding",
@@ -54,6 +55,7 @@ _HOME = {
     "Clock": "asyncmr.streaming.feed",
     "Feed": "asyncmr.streaming.feed",
     "JsonResults": "asyncmr.kernel.results",
+    "Origin": "asyncmr.streaming.feed",
     "ResultEncoder": "asyncmr.kernel.results",
     "Results": "asyncmr.kernel.results",
     "Sliding": "asyncmr.streaming.windows",

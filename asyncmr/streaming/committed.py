@@ -17,6 +17,7 @@ from asyncmr.storage.disk import Disk
 from asyncmr.storage.runs import BlockStore
 from asyncmr.streaming.emission import is_final
 from asyncmr.streaming.epochs import Epoch, Epochs
+from asyncmr.streaming.failed import FAILED, FailureLimit
 from asyncmr.streaming.feed import Clock
 from asyncmr.streaming.keepers import Keepers
 from asyncmr.streaming.outputs import PAIRS, Outputs
@@ -49,6 +50,7 @@ class Committed:
         updates: Updates,
         outputs: Outputs,
         clock: Clock,
+        limit: FailureLimit,
     ) -> None:
         self.store = store
         self.positions = positions
@@ -66,6 +68,7 @@ class Committed:
         self._updates = updates
         self._outputs = outputs
         self._clock = clock
+        self._limit = limit
         self._turn = asyncio.Lock()
         self._busy: Literal["keepers", "commit"] | None = None
         self._stopped = False
@@ -123,6 +126,8 @@ class Committed:
         expired = windowing.expired(panes, moved.after)
         if not (splits or epoch.positions or epoch.tokens or final or expired):
             return Telling(self._mapped, epoch.number, (), ()).told(PAIRS)
+        failed = [split.failed for split in splits if split.failed is not None]
+        self._limit.check(store.aside.get(FAILED, 0), failed)
         encoders = [PAIRS] * self._updates.wanted + self._outputs.wanted
         wanted: list[Window] = []
         if encoders:
@@ -164,6 +169,7 @@ class Committed:
         self.records_rate.note(commit.time, commit.records)
         self.pairs_rate.note(commit.time, totals.pairs - self.totals.pairs)
         self.totals = totals
+        self._limit.tell(store.aside.get(FAILED, 0), failed, commit.time)
         return telling.told(PAIRS)
 
     def _time(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from asyncmr.asynchronous import is_async
 from asyncmr.batches import batch_kind
 from asyncmr.connectors.line_numbers import line_number
 from asyncmr.connectors.memory import Collected
+from asyncmr.counters import Counts
 from asyncmr.errors import UsageError
 from asyncmr.job import Job, Step
 from asyncmr.kernel.buckets import BucketLayout
@@ -32,6 +33,8 @@ from asyncmr.pipeline.resources import Resources
 from asyncmr.pipeline.setups import preparation
 from asyncmr.pipeline.skipping import Skipping
 from asyncmr.protocols import Decoder, Split
+from asyncmr.storage.block import Block
+from asyncmr.streaming.failed import FAILED, Failed, failed_lines
 from asyncmr.workers import Account
 
 KEY_GROUPS = 64
@@ -83,14 +86,16 @@ def key_groups(job: Job) -> int:
 @dataclass(slots=True)
 class MappedSplit:
     """What became of a split: how many records it had and how many pairs they made, and the runs of each pane. `aside`:
-    why lines are in none, how many, and they. `latest`: the latest time in each of its sections, in milliseconds since
-    1970."""
+    why lines are in none, how many, and they; `failed`: those among them on which the mapper failed. `latest`: the
+    latest time in each of its sections, in milliseconds since 1970. `counts`: the user's counters."""
 
     records: int
     pairs: int
     panes: list[tuple[int, tuple[Pieces, ...]]]
     aside: list[tuple[str, int, bytes]] = field(default_factory=list)
+    failed: Failed | None = None
     latest: list[int | None] = field(default_factory=list)
+    counts: Counts = field(default_factory=dict)
 
 
 class StreamMapper:
@@ -130,10 +135,9 @@ class StreamMapper:
             parts=parts,
         )
         self.title = job.title
+        self._resources = resources
         ledger = Ledger(job.title)
-        skipping = Skipping(
-            ledger, resources.store, resources.disk, resources.trails, resources.tolerance, letters=False
-        )
+        skipping = self._skipping(ledger)
         self._context = StepContext(
             attempts=Attempts(
                 resources.pool,
@@ -163,10 +167,12 @@ class StreamMapper:
         """
         if isinstance(pane, PaneCut):
             split = _PanedSplit(split.index, split.length, split.data, split.buffer, split.pieces, cut=pane)
-        context = replace(self._context, ledger=Ledger(self.title))
+        ledger = Ledger(self.title)
+        context = replace(self._context, ledger=ledger, skipping=self._skipping(ledger))
         mapper = SplitMapper(context, shuffles=True, combines=True, total=None)
         try:
             done = await mapper.committed(split)
+            failed = await self._failed(split, [block for _, block in done.outcome.skipped])
         finally:
             split.release()
         made, facts = done.outcome, done.facts
@@ -175,11 +181,31 @@ class StreamMapper:
             panes = _by_pane(stored, facts["panes"], self.partitioning.partitions)
         else:
             panes = [(pane, stored)]
-        found = MappedSplit(facts["records"], facts["pairs"], panes, latest=facts.get("latest", []))
+        found = MappedSplit(facts["records"], facts["pairs"], panes, failed=failed, counts=done.counts)
+        found.latest = facts.get("latest", [])
         for reason, block in made.aside:
             found.aside.append((reason, facts["aside"][reason], await context.store.read(block)))
             context.store.free(block)
+        if failed is not None:
+            found.aside.append((FAILED, failed.number, failed.lines))
         return found
+
+    async def _failed(self, split: Split, told: list[Block]) -> Failed | None:
+        """The lines that were left out of a split, from what its task told of them."""
+        if not told:
+            return None
+        store = self._context.store
+        data = split.data if split.buffer is None else bytes(split.buffer.view[: split.length])
+        blocks = [await store.read(block) for block in told]
+        for block in told:
+            store.free(block)
+        return await self._resources.disk.run(failed_lines, data, blocks, split.pieces)
+
+    def _skipping(self, ledger: Ledger) -> Skipping:
+        resources = self._resources
+        return Skipping(
+            ledger, resources.store, resources.disk, resources.trails, resources.tolerance, letters=False
+        )
 
 
 @dataclass(slots=True)

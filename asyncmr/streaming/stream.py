@@ -31,6 +31,7 @@ from asyncmr.storage.disk import Disk
 from asyncmr.storage.folder import SpillFolder
 from asyncmr.streaming.committed import Committed, seconds
 from asyncmr.streaming.epochs import Cut, Epoch, Epochs
+from asyncmr.streaming.failed import FAILED, FailureLimit
 from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings, SystemClock
 from asyncmr.streaming.identity import identity_of
 from asyncmr.streaming.keepers import Keepers
@@ -67,9 +68,10 @@ class Stream:
     time. `sinks`: where what changes is written, exactly once (`JsonLinesFile`).
     `interval`: seconds after which what was read is committed. `workers`, `memory`, `retries`, `task_timeout`,
     `setup_timeout`, `executor` and `hash_key`: as for `Engine`. `keepers`: how many more processes hold the state; this
-    and `workers` may be others at each start. `decoder`: what makes records of lines. `durable`: an epoch is forced to
-    the disk when it is committed, so that no power failure takes it back; without, only the death of the process does
-    not.
+    and `workers` may be others at each start. `on_error`: with "skip" a line on which the mapper raises, hangs or dies
+    is set aside, instead of ending the stream; `skip_limit`: at most so many in the life of the state. `decoder`: what
+    makes records of lines. `durable`: an epoch is forced to the disk when it is committed, so that no power failure
+    takes it back; without, only the death of the process does not.
 
     Leaving the block stops the feeds, commits what they gave, and closes the state. When the block is left by an error
     or a cancellation, what was not committed is dropped, to be read again. A feed that fails is read again, `retries`
@@ -81,7 +83,7 @@ class Stream:
         ResumeError: the folder is in use, or holds the state of another job; a sink is not what was committed.
         InputError: a feed failed; `UserCodeError`: a function of the job raised.
         StorageError: the state or a sink cannot be read or written.
-        WorkerDied, TaskTimeout: the retries are used up.
+        WorkerDied, TaskTimeout: the retries are used up; `SkipLimitError`: so is what may be skipped.
     """
 
     def __init__(
@@ -99,6 +101,8 @@ class Stream:
         retries: int = 3,
         task_timeout: float | None = None,
         setup_timeout: float | None = None,
+        on_error: Literal["fail", "skip"] = "fail",
+        skip_limit: int | None = None,
         executor: Literal["process", "thread", "inline"] = "process",
         hash_key: int | None = None,
         decoder: Decoder | None = None,
@@ -113,10 +117,16 @@ class Stream:
         self._windowed = not isinstance(self._windowing.windows, RunningTotals)
         if not interval > 0:
             raise UsageError(f"interval={interval} is no time; give seconds between two commits, 0.2 say")
+        if isinstance(skip_limit, float):
+            raise UsageError(
+                f"skip_limit={skip_limit} is a share, and of a stream nobody knows the whole; give a number, for the "
+                "life of the state, or None for any"
+            )
         if keepers < 1:
             raise UsageError(f"keepers={keepers} leaves the state without a process; give at least 1")
         self._folder = None if state is None else os.fspath(state)
         self._interval = interval
+        self._skip_limit = skip_limit
         self._keeper_count = keepers
         self._executor: Literal["process", "thread", "inline"] = executor
         self._decoder = decoder or TextLines()
@@ -131,6 +141,8 @@ class Stream:
             retries=retries,
             task_timeout=task_timeout,
             setup_timeout=setup_timeout,
+            on_error=on_error,
+            skip_limit=skip_limit,
             executor=executor,
             **tuning,
         )
@@ -195,6 +207,7 @@ class Stream:
                 positions=await disk.run(store.positions),
                 totals=Totals.restored(await disk.run(store.noted, "totals")),
                 updates=self._updates,
+                limit=FailureLimit(self._job.title, self._skip_limit),
                 outputs=self._outputs,
                 clock=self._clock,
             )
@@ -322,7 +335,8 @@ class Stream:
         return await self._committed.windows()
 
     async def set_aside(self) -> list[tuple[str, bytes]]:
-        """Lines that count nowhere, each block with the reason: "late", "untimed" or "ahead"; the latest 64 MiB."""
+        """Lines that count nowhere, each block with the reason: "late", "untimed" or "ahead", as by their time, or
+        "failed", as the mapper did; the latest 64 MiB."""
         self._check()
         return await self._committed.set_aside()
 
@@ -343,6 +357,8 @@ class Stream:
             checkpoint_age=None if store.time is None else max(0.0, now - store.time),
             commit_seconds=committed.commit_seconds,
             late=store.aside.get("late", 0),
+            skipped=store.aside.get(FAILED, 0),
+            counters=committed.totals.counters,
             watermark=seconds(committed.progress.watermark) if self._windowed else None,
             queues=tuple(info for queues in self._queues for info in queues()),
             state_bytes=store.size,

@@ -15,22 +15,29 @@ _SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the committed splits come to: the pairs that the mapper made."""
+    """What the committed splits come to: the pairs that the mapper made, and the user's counters, by group and name."""
 
     pairs: int = 0
+    counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def plus(self, splits: Iterable[MappedSplit]) -> Totals:
         """With these splits too."""
-        return Totals(self.pairs + sum(split.pairs for split in splits))
+        pairs, counters = self.pairs, {group: dict(names) for group, names in self.counters.items()}
+        for split in splits:
+            pairs += split.pairs
+            for (group, name), count in split.counts.items():
+                names = counters.setdefault(group, {})
+                names[name] = names.get(name, 0) + count
+        return Totals(pairs, counters)
 
     def saved(self) -> dict[str, Any]:
         """What `restored` needs, as JSON, to commit with the splits."""
-        return {"pairs": self.pairs}
+        return {"pairs": self.pairs, "counters": self.counters}
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any] | None) -> Self:
         """Goes on with what was saved."""
-        return cls() if saved is None else cls(saved["pairs"])
+        return cls() if saved is None else cls(saved["pairs"], saved["counters"])
 
 
 @dataclass(slots=True)

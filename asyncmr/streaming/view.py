@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -52,7 +52,8 @@ class StreamStats:
     `committed_at`: seconds since 1970, None before the first commit; `checkpoint_age`: the seconds that have passed
     since, which are many where nothing comes; `commit_seconds`: what the last commit took, the keepers' part too.
     `records`, `bytes` and `pairs`, which the mapper made of them (of a word count, the words), are since the state was
-    made; the rates are those of the last seconds. `late`: records that came behind the watermark.
+    made; the rates are those of the last seconds. `late`: records that came behind the watermark; `skipped`: those on
+    which the mapper failed. `counters`: what the job's functions count with `asyncmr.counter`, by group and name.
     """
 
     epoch: int
@@ -66,6 +67,8 @@ class StreamStats:
     checkpoint_age: float | None = None
     commit_seconds: float = 0.0
     late: int = 0
+    skipped: int = 0
+    counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     queues: tuple[QueueInfo, ...] = ()
     watermark: float | None = None
     state_bytes: int = 0
