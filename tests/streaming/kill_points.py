@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import operator
 import os
 import signal
@@ -22,16 +23,19 @@ import sys
 import traceback
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import asyncmr
 from asyncmr import Job
 from asyncmr.streaming.store import Commit, StateStore
 from asyncmr.streaming.stream import Stream
 from tests.streaming.fatal_file import CarelessFile, FatalFile, FatalLines, rightly_written
 from tests.streaming.feeds import Instant, Listed
 
-BATCHES = [f"w{n % 3} w{n % 5} all\n".encode() for n in range(6)]
-ORACLE = Counter(word.decode() for batch in BATCHES for word in batch.split())
+BATCHES = [f"w{n % 3} w{n % 5} all\nbad {n}\n".encode() for n in range(6)]
+ORACLE = Counter(word.decode() for batch in BATCHES for word in batch.split(b"\n")[0].split())
+# What is counted beside them: pairs, lines that failed, and the user's counters.
+BESIDE = [ORACLE.total(), len(BATCHES), {"lines": {"good": len(BATCHES)}}]
 STEPS = (
     "read", "written in part", "written", "synced", "kept", "begin", "deltas", "positions", "tokens", "commit",
     "committed", "told",
@@ -39,6 +43,9 @@ STEPS = (
 
 
 def words(_key, line):
+    if line.startswith("bad"):
+        raise ValueError(line)
+    asyncmr.counter("lines", "good").increment()
     return [(word, 1) for word in line.split()]
 
 
@@ -108,7 +115,7 @@ class Kinds(NamedTuple):
 MUTANTS = {"two-transactions": Kinds(store=TwoTransactions), "careless-file": Kinds(file=CarelessFile)}
 
 
-async def stream(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> dict[str, int]:
+async def stream(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> tuple[dict[str, int], list[Any]]:
     def make_store(path, *, durable):
         return kinds.store(path, durable=durable, reach=fatal.reach)
 
@@ -123,9 +130,13 @@ async def stream(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> dict
         clock=FatalClock(fatal),
         durable=False,
         make_store=make_store,
+        on_error="skip",
     ) as running:
         await running.join()
-        return dict(await running.top(100))
+        stats = running.stats()
+        aside = b"".join(lines for _, lines in await running.set_aside())
+        assert aside.count(b"\n") == stats.skipped
+        return dict(await running.top(100)), [stats.pairs, stats.skipped, stats.counters]
 
 
 def child(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> bool:
@@ -150,6 +161,7 @@ def child(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> bool:
 
 
 def main(folder: Path, kinds: Kinds) -> int:
+    logging.disable(logging.WARNING)  # of the lines that fail
     wrong, kills = [], 0
     for step in STEPS:
         for times in (1, 2, 3):
@@ -161,8 +173,8 @@ def main(folder: Path, kinds: Kinds) -> int:
                 keepers = 3
                 kills += child(room, Fatal(step, 2), keepers, kinds)
                 child(room, Fatal("", 0), 2, kinds)
-            counts = json.loads((room / "counts").read_text())
-            if counts != ORACLE or not rightly_written(room / "changes", ORACLE):
+            counts, beside = json.loads((room / "counts").read_text())
+            if counts != ORACLE or beside != BESIDE or not rightly_written(room / "changes", ORACLE):
                 wrong.append(f"{step}-{times}")
     print(json.dumps({"kills": kills, "wrong": wrong}))  # noqa: T201
     return bool(wrong)
