@@ -22,6 +22,7 @@ from itertools import accumulate, chain, groupby, pairwise
 from typing import Any
 
 from asyncmr.kernel.blocks import Slice, decode_blocks, encode_block
+from asyncmr.kernel.hashing import KeyHasher
 from asyncmr.kernel.layout import Feed, Stretch, Table, gathered, partials_of
 from asyncmr.kernel.merging import Merge, describe_round
 from asyncmr.kernel.partitioning import Partitioning
@@ -62,6 +63,11 @@ class BucketLayout:
         self._buckets = buckets
         self._bucket_bytes = bucket_bytes
         self._lengths = struct.Struct(f"<{buckets}I")
+
+    @property
+    def hasher(self) -> KeyHasher:
+        """What decides where a key lies."""
+        return self._partitioning.hasher
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self._partitioning, self._buckets, self._bucket_bytes)

@@ -7,7 +7,7 @@ and returns the facts that the host commits together with the items.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from copy import copy
 from itertools import islice, pairwise
@@ -37,6 +37,7 @@ from asyncmr.kernel.unparsed import unparsed
 from asyncmr.protocols import Decoder, Encoder, Pair, Reduction
 
 if TYPE_CHECKING:
+    from asyncmr.kernel.cold import Cold
     from asyncmr.kernel.results import ResultEncoder
 
 Facts = dict[str, Any]
@@ -50,7 +51,8 @@ _FUSED_SECONDS = 0.02
 class StepProgram:
     """One step. Without a reduction it only maps. `following`: the mapper of a next step that only maps, and what its
     stage is called; it runs on the results. `preparation`: what the functions are to find ready; `prepare` comes first
-    then, and the tasks are those of `prepared`. `results`: how those of a stream may be asked for."""
+    then, and the tasks are those of `prepared`. `results`: how those of a stream may be asked for.
+    `cold`: opens the cold rows of a stream at a path."""
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class StepProgram:
         preparation: Preparation | None = None,
         table_bytes: int = TABLE_BYTES,
         results: tuple[ResultEncoder, ...] = (),
+        cold: Callable[[str], Cold] | None = None,
     ) -> None:
         self._mapper = mapper_for(mapper, decoder)
         self._mapping: type[Mapping] | type[Batching] = (
@@ -77,6 +80,7 @@ class StepProgram:
         self._preparation = preparation
         self._table_bytes = table_bytes
         self._result_encoders = results
+        self._cold = cold
         self._guarding: Guarding | None = None
 
     def prepare(self, shared: Shared, parts: Parts) -> bool:
@@ -237,13 +241,18 @@ class StepProgram:
         yield from outlet.finish()
         return {"pairs": counted[0], "pairs_out": outlet.pairs_out, **outlet.facts}
 
-    def keep(self, argument: tuple[()], feed: Feed) -> Task:
-        """Keeps state as long as it is fed commands; see `kernel.state`."""
+    def keep(self, argument: tuple[str, int, list[int] | None], feed: Feed) -> Task:
+        """Keeps state as long as it is fed commands. `argument`: where its cold rows are, and the `room` and the `most`
+        of `kernel.state`."""
         from asyncmr.kernel.state import State  # only the workers that keep a stream's state need it
 
+        path, room, most = argument
         reduction, layout = self._shuffle()
         assert isinstance(layout, BucketLayout)
-        yield from State(reduction, layout, self._result_encoders).serve(feed)
+        assert self._cold is not None
+        with closing(self._cold(path)) as cold:
+            encoders = self._result_encoders
+            yield from State(reduction, layout, cold, encoders=encoders, room=room, most=most).serve(feed)
         return {}
 
     def _fuse(self, outlet: RunOutlet) -> Task:

@@ -2,36 +2,44 @@
 
 There is a table for each key group and pane (a stretch of time that windows are made of). A round of the session is a
 command, `(name, argument)`, and perhaps data; what answers it are the items that are yielded before the next one is
-asked for. Whatever is given to be stored is absolute: keys with all that is kept for them.
+asked for. Whatever is given to be stored is absolute: keys with all that is kept for them. A command comes when what
+the one before gave to be stored has been committed.
+
+Tables that outgrow their room are tidied, one after the other: of each, the keys that were not met since its last turn
+become rows of a database, and the others stay (the second-chance algorithm, with tables for pages). That changes where
+keys are, and nothing that can be asked of them.
 """
 
 from __future__ import annotations
 
+import json
 import marshal
 from collections.abc import Iterator, Sequence
 from heapq import nlargest, nsmallest
-from itertools import islice, pairwise
-from typing import Any, Literal
+from itertools import chain, islice, pairwise
+from typing import Any, Literal, NamedTuple
 
 from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_block, encode_pairs
 from asyncmr.kernel.buckets import BucketLayout
+from asyncmr.kernel.cold import ROWS, Cold, Place, Rows, encode_rows, ranks_of, signed
+from asyncmr.kernel.kept import Kept
 from asyncmr.kernel.layout import Feed, Table
 from asyncmr.kernel.outlets import Item
-from asyncmr.kernel.pane_tables import merged
 from asyncmr.kernel.results import ResultEncoder, Results, encoded
+from asyncmr.kernel.sketch import Sketch
+from asyncmr.kernel.windowed import Windowed
 from asyncmr.protocols import Pair, Reduction
 
 # A block of results is decoded on the event loop, where it should take less than a millisecond.
 _RESULTS = 2048
-
-Place = tuple[int, int]
-"""A key group and a pane."""
+# Keys that become cold in one round, which the host holds in memory.
+_TIDIED = 100_000
 
 WantedWindow = tuple[list[int], float | None, bool]
 """A window of which results are wanted: its panes, its start, and whether it is final: then all of its keys are told,
 otherwise those that have changed."""
 
-Command = Literal["load", "apply", "changes", "top", "get", "drop"]
+Command = Literal["load", "apply", "changes", "tidy", "top", "get", "drop"]
 
 
 def command(name: Command, argument: Any = ()) -> bytes:
@@ -39,18 +47,44 @@ def command(name: Command, argument: Any = ()) -> bytes:
     return marshal.dumps((name, argument))
 
 
+class Changed(NamedTuple):
+    """The keys of a place that an epoch changed, and those that it brought back from the cold."""
+
+    keys: list[Any]
+    back: list[Any]
+
+
 class State:
-    """The tables of one worker, and what is to be merged into them when the changes are next asked for."""
+    """The tables of one worker, and what is to be merged into them when the changes are next asked for.
+
+    `room`: the bytes that the tables may take. `most`: how many keys a place may have, by its group; others are left
+    out, and counted.
+    """
 
     def __init__(
-        self, reduction: Reduction, layout: BucketLayout, encoders: Sequence[ResultEncoder] = ()
+        self,
+        reduction: Reduction,
+        layout: BucketLayout,
+        cold: Cold,
+        *,
+        encoders: Sequence[ResultEncoder] = (),
+        room: int,
+        most: list[int] | None = None,
     ) -> None:
         self._reduction = reduction
         self._layout = layout
+        self._hasher = layout.hasher
+        self._cold = cold
         self._encoders = encoders
-        self._tables: dict[Place, Table] = {}
+        self._room = room
+        self._most = most
+        self._marking = False
+        # In the order in which they are tidied.
+        self._kept: dict[Place, Kept] = {}
+        self._windowed = Windowed(reduction, layout.hasher, cold, self._kept)
         # A key that is in many runs of an epoch is looked up in its large table once.
         self._taken: dict[Place, Table] = {}
+        self._left_out: list[int] = []
 
     def serve(self, feed: Feed) -> Iterator[Item]:
         """Obeys the commands that are fed, for ever."""
@@ -59,14 +93,24 @@ class State:
             name, argument = marshal.loads(said)
             yield from getattr(self, f"_{name}")(argument, *data)
 
-    def _load(self, places: list[tuple[int, int, int]], data: memoryview) -> Iterator[Item]:
-        """Blocks as they were given to be stored, each with its place and its end in `data`, older ones first."""
-        for place, block in _pieces(places, data):
-            table = self._table(place)
+    def _load(
+        self, argument: tuple[list[tuple[int, int, int, int]], list[tuple[int, int, int]]], data: memoryview
+    ) -> Iterator[Item]:
+        """What was stored of a key group: blocks, each with its place, its end in `data`, and how many of its first
+        keys have come back from the cold, older blocks first; and the number of cold rows of each place."""
+        blocks, cold = argument
+        for group, pane, rows in cold:
+            self._at((group, pane)).cold = rows
+        for (place, block), (*_, back) in zip(_pieces([b[:3] for b in blocks], data), blocks, strict=True):
+            kept = self._at(place)
             found = decode_block(block)
-            dict.update(table, zip(found.keys, found.values, strict=True))
-        for place in dict.fromkeys((group, pane) for group, pane, _ in places):
-            yield ("keys", *place, len(self._tables[place])), b""
+            dict.update(kept.table, zip(found.keys, found.values, strict=True))
+            kept.returned += found.keys[:back]
+        for place in dict.fromkeys((group, pane) for group, pane, *_ in [*blocks, *cold]):
+            kept = self._kept[place]
+            kept.weigh()
+            yield ("keys", *place, kept.keys), b""
+        yield from self._whether_full()
 
     def _apply(self, places: list[tuple[int, int, int]], data: memoryview) -> Iterator[Item]:
         """Runs, as mappers make them, each with its place and its end in `data`; in input order."""
@@ -83,79 +127,188 @@ class State:
         """What has changed. `argument`: the places of which everything is wanted; some windows; the number of the
         epoch; and by which encoders the results are wanted.
 
-        Items: `("delta" or "snapshot", group, pane, keys in the table)` with a block; and `("results", encoder, number
-        of the window, group)` with some results, encoded.
+        Items: `("delta" or "snapshot", group, pane, keys of the place, keys that came back)`, with a block that begins
+        with those; `("results", encoder, number of the window, group)` with some results, encoded; `("left out",)`, a
+        sketch of the keys that were not taken in; and `("full",)` if the tables should be tidied.
         """
         wanted, windows, epoch, encoders = argument
         whole = set(wanted)
         changed = self._merge_taken()
-        for place in sorted(changed.keys() | (whole & self._tables.keys())):
-            table = self._tables[place]
+        for place in sorted(changed.keys() | (whole & self._kept.keys())):
+            kept = self._kept[place]
             if place in whole:
-                block = Slice((), *self._reduction.snapshot(table))
-                yield ("snapshot", *place, len(table)), encode_block(block, placed=False)
+                yield ("snapshot", *place, kept.keys, len(kept.returned)), _block(kept, kept.returned)
             else:
-                keys = changed[place]
-                block = Slice((), keys, list(map(table.__getitem__, keys)), None)
-                yield ("delta", *place, len(table)), encode_block(block, placed=False)
-        groups = sorted({group for group, _ in self._tables}) if windows else []
+                keys, back = changed[place]
+                yield ("delta", *place, kept.keys, len(back)), _block(kept, back, keys)
+        groups = sorted({group for group, _ in self._kept}) if windows else []
         for number, (panes, start, final) in enumerate(windows):
             for group in groups:
-                of = None
-                if not final:
-                    of = list(dict.fromkeys(key for pane in panes for key in changed.get((group, pane), ())))
-                    if not of:
-                        continue
-                table = self._merged(group, panes, of)
-                found = self._reduction.results(list(table) if of is None else of, table)
-                while some := list(islice(found, _RESULTS)):
-                    keys, values = map(list, zip(*some, strict=True))
+                of = None if final else _keys_of(changed, group, panes)
+                for keys, values in self._results(group, panes, of):
                     results = Results(keys, values, start, final, epoch)
                     for encoder in encoders:
                         yield ("results", encoder, number, group), encoded(self._encoders[encoder], results)
+        if self._left_out:
+            yield ("left out",), Sketch().with_hashes(self._left_out).registers
+            self._left_out = []
+        yield from self._whether_full()
 
-    def _merge_taken(self) -> dict[Place, list[Any]]:
+    def _results(
+        self, group: int, panes: list[int], of: list[Any] | None
+    ) -> Iterator[tuple[list[Any], list[Any]]]:
+        """Results of a group, of these keys or of all, some at a time, as columns. All are in the order of the hash,
+        which does not depend on what is hot."""
+        for keys, table in self._windowed.tables(group, panes, of):
+            found = self._reduction.results(self._layout.ordered(keys) if of is None else keys, table)
+            while some := list(islice(found, _RESULTS)):
+                names, values = map(list, zip(*some, strict=True))
+                yield names, values
+
+    def _merge_taken(self) -> dict[Place, Changed]:
         """Merges what was taken in into the tables; the keys that this changed."""
         changed = {}
         for place, taken in self._taken.items():
-            changed[place], values, counts = self._reduction.partials(taken)
-            self._reduction.gather(self._table(place), Slice((), changed[place], values, counts))
+            keys, values, counts = self._reduction.partials(taken)
+            kept = self._at(place)
+            back = self._back(place, kept, keys) if kept.has_cold else []
+            if self._most is not None and kept.keys + len(keys) > self._most[place[0]]:
+                keys, values = self._admitted(place, kept, keys, values)
+            if keys or back:
+                self._reduction.gather(kept.table, Slice((), keys, values, counts))
+                kept.met(keys, len(keys))
+                changed[place] = Changed(keys, back)
         self._taken = {}
         return changed
+
+    def _back(self, place: Place, kept: Kept, keys: list[Any]) -> list[Any]:
+        """Takes those of these keys that are cold back into their table, and any that share a hash with them."""
+        missing = [key for key in keys if key not in kept.table]
+        back: list[Any] = []
+        for start in range(0, len(missing), ROWS):
+            hashes = signed(self._hasher.hashes(missing[start : start + ROWS]))
+            found = self._cold.find(place, hashes)
+            back += kept.take_back(found.keys, found.values)
+        return back
+
+    def _admitted(
+        self, place: Place, kept: Kept, keys: list[Any], values: list[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """What there is room for among the keys of the place."""
+        assert self._most is not None
+        group, pane = place
+        new = [key for key in keys if key not in kept.table]
+        refused = new[max(0, self._most[group] - kept.keys) :]
+        if not refused:
+            return keys, values
+        # The same key of another pane is another one.
+        self._left_out += [
+            value ^ (pane * 0x9E3779B97F4A7C15 & (1 << 64) - 1) for value in self._hasher.hashes(refused)
+        ]
+        out = set(refused)
+        pairs = [pair for pair in zip(keys, values, strict=True) if pair[0] not in out]
+        return [key for key, _ in pairs], [value for _, value in pairs]
+
+    def _whether_full(self) -> Iterator[Item]:
+        size = sum(kept.bytes for kept in self._kept.values())
+        if not self._marking and size > self._room // 2:
+            self._marking = True
+            for kept in self._kept.values():
+                kept.touched = set()
+        if size > self._room:
+            yield ("full",), b""
+
+    def _tidy(self, argument: tuple[()]) -> Iterator[Item]:
+        """Makes room: until an eighth of it is free, or so many keys have become cold that the rest may wait for
+        another round.
+
+        Items, for each place that changes: `("stay", group, pane, cold rows)` with a block of what stays;
+        `("stale", group, pane)`, hashes of rows that go, as JSON; and `("rows", group, pane, end of the JSON)`, rows
+        that come. Then `("full",)` if there is more to be done.
+        """
+        goal = self._room * 7 // 8
+        size = sum(kept.bytes for kept in self._kept.values())
+        tidied = 0
+        for place in list(self._kept) * 2:  # the second time round nothing has been touched
+            if size <= goal or tidied >= _TIDIED:
+                break
+            kept = self._kept[place] = self._kept.pop(place)
+            size -= kept.bytes
+            gone = [key for key in kept.table if key not in (kept.touched or ())]
+            if gone:
+                yield from self._give_up(place, kept, gone)
+                tidied += len(gone)
+            kept.touched = set()
+            size += kept.bytes
+        if tidied >= _TIDIED and size > goal:
+            yield ("full",), b""
+
+    def _give_up(self, place: Place, kept: Kept, gone: list[Any]) -> Iterator[Item]:
+        """Makes these keys cold."""
+        if kept.returned:
+            stale = signed(self._hasher.hashes(kept.returned))
+            yield ("stale", *place), json.dumps(stale).encode()
+        for start in range(0, len(gone), ROWS):
+            keys = gone[start : start + ROWS]
+            rows = Rows(signed(self._hasher.hashes(keys)), keys, list(map(kept.table.__getitem__, keys)))
+            ranks = ranks_of([result for _, result in self._reduction.results(keys, kept.table)])
+            end, data = encode_rows(rows, ranks)
+            yield ("rows", *place, end), data
+        kept.cold += len(gone) - len(kept.returned)
+        kept.returned = []
+        leaving = set(gone)
+        table = self._reduction.table()
+        dict.update(table, [pair for pair in kept.table.items() if pair[0] not in leaving])
+        kept.table = table
+        yield ("stay", *place, kept.cold), _block(kept, []) if table else b""
 
     def _top(self, argument: tuple[int, list[int]]) -> Iterator[Item]:
         """The `k` keys with the largest values in some panes together, as a block of pairs."""
         k, panes = argument
         found: list[Pair] = []
-        for group in sorted({group for group, _ in self._tables}):
-            table = self._merged(group, panes)
-            found = largest(k, [*found, *largest(k, list(self._reduction.results(list(table), table)))])
+        for group in sorted({group for group, _ in self._kept}):
+            places = [(group, pane) for pane in panes if (group, pane) in self._kept]
+            if len(places) == 1:
+                for keys, table in self._windowed.largest(places[0], k):
+                    found = largest(k, [*found, *largest(k, list(self._reduction.results(keys, table)))])
+                continue
+            for keys, table in self._windowed.tables(group, panes):
+                found = largest(k, [*found, *largest(k, list(self._reduction.results(keys, table)))])
         yield ("top",), _pairs(found)
 
     def _get(self, argument: tuple[int, list[int]], data: memoryview) -> Iterator[Item]:
         """The value of one key, if it has one: its group and the panes, and a block of pairs with the key."""
         group, panes = argument
-        (key,), _ = decode_pairs(data)
-        table = self._merged(group, panes)
-        if key in table:
-            yield ("found",), _pairs(list(self._reduction.results([key], table)))
+        keys, _ = decode_pairs(data)
+        for found, table in self._windowed.tables(group, panes, keys):
+            if found:
+                yield ("found",), _pairs(list(self._reduction.results(found, table)))
 
     def _drop(self, panes: list[int]) -> Iterator[Item]:
         """Forgets panes."""
-        for place in [place for place in self._tables if place[1] in panes]:
-            del self._tables[place]
+        for place in [place for place in self._kept if place[1] in panes]:
+            del self._kept[place]
         yield from ()
 
-    def _table(self, place: Place) -> Table:
-        table = self._tables.get(place)
-        if table is None:
-            table = self._tables[place] = self._reduction.table()
-        return table
+    def _at(self, place: Place) -> Kept:
+        kept = self._kept.get(place)
+        if kept is None:
+            kept = self._kept[place] = Kept(self._reduction.table(), marking=self._marking)
+        return kept
 
-    def _merged(self, group: int, panes: list[int], keys: list[Any] | None = None) -> Table:
-        """The table of some panes together, at least of `keys`."""
-        tables = [self._tables[group, pane] for pane in panes if (group, pane) in self._tables]
-        return tables[0] if len(tables) == 1 else merged(self._reduction, tables, keys)
+
+def _block(kept: Kept, first: list[Any], others: list[Any] | None = None) -> bytes:
+    """A block of some keys, by default of all; `first` come first."""
+    keys = list(kept.table) if others is None else others
+    if first:
+        keys = list(dict.fromkeys([*first, *keys]))
+    return encode_block(Slice((), keys, list(map(kept.table.__getitem__, keys)), None), placed=False)
+
+
+def _keys_of(changed: dict[Place, Changed], group: int, panes: list[int]) -> list[Any]:
+    """The keys of a group that have changed in some panes, each once."""
+    columns = [changed[group, pane].keys for pane in panes if (group, pane) in changed]
+    return columns[0] if len(columns) == 1 else list(dict.fromkeys(chain.from_iterable(columns)))
 
 
 def largest(k: int, pairs: list[Pair]) -> list[Pair]:
@@ -181,7 +334,7 @@ def _pairs(pairs: list[Pair]) -> bytes:
     return encode_pairs([key for key, _ in pairs], [value for _, value in pairs])
 
 
-def _pieces(places: list[tuple[int, int, int]], data: memoryview) -> Iterator[tuple[Place, memoryview]]:
+def _pieces(places: list[Any], data: memoryview) -> Iterator[tuple[Place, memoryview]]:
     ends = [0, *(end for *_, end in places)]
     for (group, pane, _), (start, end) in zip(places, pairwise(ends), strict=True):
         yield (group, pane), data[start:end]

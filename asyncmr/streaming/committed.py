@@ -13,8 +13,10 @@ from typing import Any, Literal
 
 from asyncmr.actors import Receiver
 from asyncmr.errors import UsageError
+from asyncmr.kernel.sketch import Sketch
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.runs import BlockStore
+from asyncmr.streaming.commit import Commit
 from asyncmr.streaming.emission import is_final
 from asyncmr.streaming.epochs import Epoch, Epochs
 from asyncmr.streaming.failed import FAILED, FailureLimit
@@ -22,7 +24,7 @@ from asyncmr.streaming.feed import Clock
 from asyncmr.streaming.keepers import Keepers
 from asyncmr.streaming.outputs import PAIRS, Outputs
 from asyncmr.streaming.progress import Moved, Progress
-from asyncmr.streaming.store import Commit, StateStore
+from asyncmr.streaming.store import StateStore
 from asyncmr.streaming.telling import Telling, Told
 from asyncmr.streaming.totals import Rate, Totals
 from asyncmr.streaming.updates import Updates
@@ -34,7 +36,7 @@ from asyncmr.streaming.windows import RunningTotals, Window
 class Committed:
     """The state of a stream. `disk` is the thread of `store`; `mapped` holds what mappers made, until it is committed;
     `positions` are those of each feed, by partition; `totals` is what has been counted. `commit_seconds`: what the last
-    commit took."""
+    commit took. `overflow`: how many keys were left out."""
 
     def __init__(
         self,
@@ -47,6 +49,7 @@ class Committed:
         progress: Progress,
         positions: dict[str, dict[str, Any]],
         totals: Totals,
+        left_out: Sketch,
         updates: Updates,
         outputs: Outputs,
         clock: Clock,
@@ -56,6 +59,8 @@ class Committed:
         self.positions = positions
         self.progress = progress
         self.totals = totals
+        self._left_out = left_out
+        self.overflow = left_out.count()
         self.records_rate = Rate()
         self.pairs_rate = Rate()
         self.commit_seconds = 0.0
@@ -144,6 +149,9 @@ class Committed:
             self._busy = "commit"
             await self._outputs.write(telling)
             totals = self.totals.plus(splits)
+            left_out = self._left_out
+            if changes.left_out is not None:
+                left_out = left_out.merged(changes.left_out)
             commit = Commit(
                 epoch.number,
                 self._clock.time(),
@@ -154,9 +162,17 @@ class Committed:
                 tokens=epoch.tokens,
                 dropped=expired,
                 aside=[aside for split in splits for aside in split.aside],
-                notes={"totals": totals.saved(), **self._outputs.noted(), **self._time()},
+                notes={
+                    "totals": totals.saved(),
+                    **({} if left_out is self._left_out else {"left out": left_out.text()}),
+                    **self._outputs.noted(),
+                    **self._time(),
+                },
             )
             await self._disk.run(store.commit, commit)
+            if left_out is not self._left_out:
+                self._left_out, self.overflow = left_out, left_out.count()
+            await self._keepers.tidy()
             self.commit_seconds = perf_counter() - began
             self._busy = None
             if expired:

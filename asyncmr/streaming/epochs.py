@@ -75,6 +75,7 @@ class Epochs:
         begin: Callable[[int], int | None],
         pane_of: Callable[[Batch], int],
         ticks: bool = False,
+        most: int = EPOCH_BYTES,
     ) -> None:
         self._scope = scope
         self._segments = segments
@@ -85,6 +86,7 @@ class Epochs:
         self._begin = begin
         self._pane_of = pane_of
         self._ticks = ticks
+        self._most = min(most, EPOCH_BYTES)
         self._slots = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
         self._under_way = 0
@@ -100,7 +102,7 @@ class Epochs:
     def queues(self) -> list[QueueInfo]:
         """How full the open epoch is, and how many splits are being mapped."""
         return [
-            QueueInfo("epoch", self._epoch.bytes, EPOCH_BYTES),
+            QueueInfo("epoch", self._epoch.bytes, self._most),
             QueueInfo("mappers", self._under_way, self._concurrency),
         ]
 
@@ -110,7 +112,7 @@ class Epochs:
             async for feed, batch in inlet:
                 async with self._guard:
                     await self._add(feed, batch)
-                    full = self._epoch.bytes >= EPOCH_BYTES
+                    full = self._epoch.bytes >= self._most
                     if full:
                         self._closed.clear()
                     self._begun.set()
@@ -128,7 +130,7 @@ class Epochs:
                 if not self._ticks:
                     await self._begun.wait()
                 self._pause = CancelScope()
-                if not self._ended and self._epoch.bytes < EPOCH_BYTES:
+                if not self._ended and self._epoch.bytes < self._most:
                     with self._pause:
                         await self._clock.sleep(self._interval)
                 async with self._guard:

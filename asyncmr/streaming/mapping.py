@@ -34,6 +34,7 @@ from asyncmr.pipeline.setups import preparation
 from asyncmr.pipeline.skipping import Skipping
 from asyncmr.protocols import Decoder, Split
 from asyncmr.storage.block import Block
+from asyncmr.streaming.cold_rows import ColdRows
 from asyncmr.streaming.failed import FAILED, Failed, failed_lines
 from asyncmr.workers import Account
 
@@ -131,6 +132,7 @@ class StreamMapper:
                 preparation=prepared,
                 table_bytes=limits.table,
                 results=encoders,
+                cold=ColdRows,
             ),
             parts=parts,
         )

@@ -1,11 +1,13 @@
 """What a stream has committed, in SQLite: accumulators, and how far each feed was read to make them.
 
-An epoch is one transaction. Of each table that it changed it holds a delta, a block of the changed keys with all that
-is kept for them, so that to write one twice does no harm. When the deltas of a table outweigh it they give way to a
-snapshot. The position of each feed is in the same transaction: there is no moment at which one is there without
-the other.
+An epoch is one transaction: deltas of the tables that it changed, and the position of each feed, so that there is no
+moment at which one is there without the other.
 
-Blocks are decoded by the keepers, pickles among them, so the folder must be one that nobody else can write to.
+Keys that the keepers have no room for are rows of the table `cold`. A key that is in a block is hot, and what a row
+says of it counts no more: it is one of the first `returned` of its block. Those rows go, and other keys come, in
+transactions between the epochs, which change nothing of what the state says.
+
+Blocks and rows are decoded by the keepers, pickles among them, so the folder must be one that nobody else can write to.
 """
 
 from __future__ import annotations
@@ -14,27 +16,24 @@ import contextlib
 import json
 import os
 import sqlite3
-import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from asyncmr.errors import CorruptRunError, ResumeError, StorageError
-from asyncmr.kernel.state import Place
+from asyncmr.errors import ResumeError, StorageError
+from asyncmr.kernel.cold import Place
 from asyncmr.pipeline.fingerprint import differences
 from asyncmr.storage.journal_folder import JournalFolder
+from asyncmr.streaming import block_table, cold_table
+from asyncmr.streaming.block_table import BlockTable, StoredBlock
+from asyncmr.streaming.cold_table import ColdTable
+from asyncmr.streaming.commit import Commit, Delta, Move
 
-FORMAT = "1"
+FORMAT = "2"
 
-# Deltas of a table may be so many bytes before it is worth a snapshot, and so many tables get one in an epoch.
-_LEAST_DELTAS = 64 << 10
-_SNAPSHOTS = 8
 # So many bytes are kept of the lines that count nowhere.
 _MOST_ASIDE = 64 << 20
 
 _TABLES = """
-PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (
@@ -44,14 +43,9 @@ CREATE TABLE IF NOT EXISTS tokens (
     feed TEXT NOT NULL, token TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (feed, token)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_by_time ON tokens (time);
-CREATE TABLE IF NOT EXISTS blocks (
-    number INTEGER PRIMARY KEY, grp INTEGER NOT NULL, pane INTEGER NOT NULL, data BLOB NOT NULL,
-    checksum INTEGER NOT NULL
-);
 CREATE TABLE IF NOT EXISTS aside (
     number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, reason TEXT NOT NULL, data BLOB NOT NULL
 );
-CREATE INDEX IF NOT EXISTS blocks_by_place ON blocks (grp, pane, number);
 """
 
 
@@ -64,45 +58,13 @@ class StateFolder(JournalFolder):
     has_blocks = False
 
 
-Aside = tuple[str, int, bytes]
-"""Lines that count nowhere: why, how many, and they."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What an epoch changed in one table; `whole`: it is all of the table."""
-
-    place: Place
-    data: bytes
-    whole: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """An epoch. `time`: when, in seconds since the epoch. `records`, `bytes`: what it read. `positions`: by feed and
-    partition. `tokens`: by feed. `dropped`: panes that are not needed any more. `aside`: lines
-    that count nowhere. `notes`: what else is to be known after a restart, as JSON-able values
-    by name."""
-
-    epoch: int
-    time: float
-    records: int = 0
-    bytes: int = 0
-    deltas: Sequence[Delta] = ()
-    positions: Mapping[tuple[str, str], Any] = field(default_factory=dict)
-    tokens: Sequence[tuple[str, str]] = ()
-    dropped: Sequence[int] = ()
-    aside: Sequence[Aside] = ()
-    notes: Mapping[str, Any] = field(default_factory=dict)
-
-
 class StateStore:
     """The state in a folder. Its methods block; one thread calls them.
 
     `durable`: an epoch survives a power failure, too, which takes a few milliseconds each. `reach`: called with the
     name of each step of a commit before it is made. Tokens are kept for `token_seconds`.
 
-    Every method raises StorageError when the database cannot be read or written.
+    `size`: the bytes of the database. Every method raises StorageError when that cannot be read or written.
     """
 
     def __init__(
@@ -120,13 +82,12 @@ class StateStore:
         self._token_seconds = token_seconds
         self._reach = reach or (lambda step: None)
         self._open: sqlite3.Connection | None = None
-        self._whole: dict[Place, int] = {}
-        self._deltas: defaultdict[Place, int] = defaultdict(int)
         self.epoch = 0
         self.time: float | None = None
         self.records = 0
         self.bytes = 0
         self.aside: dict[str, int] = {}
+        self.size = 0
 
     def open(self, identity: Mapping[str, str]) -> None:
         """Claims the folder, and makes the database or reads what it holds. `identity`: what the state is of, in words.
@@ -140,7 +101,7 @@ class StateStore:
                 self._open = sqlite3.connect(
                     self.folder.database, isolation_level=None, check_same_thread=False
                 )
-                self._database.executescript(_TABLES)
+                self._database.executescript(_TABLES + block_table.TABLES + cold_table.TABLES)
                 self._database.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
                 self._begin({"the format of the state": FORMAT, **identity})
         except BaseException:
@@ -163,14 +124,16 @@ class StateStore:
         self.aside = progress.get("aside", {})
         self.epoch, self.time = progress.get("epoch", 0), progress.get("time")
         self.records, self.bytes = progress.get("records", 0), progress.get("bytes", 0)
-        rows = self._database.execute("SELECT grp, pane, length(data) FROM blocks ORDER BY number")
-        for group, pane, size in rows:
-            self._grown((group, pane), size)
+        self._blocks = BlockTable(self._database, self.folder.database)
+        self._cold = ColdTable(self._database)
+        self._measure()
 
-    @property
-    def size(self) -> int:
-        """The bytes of all blocks."""
-        return sum(self._whole.values()) + sum(self._deltas.values())
+    def _measure(self) -> None:
+        pages, free, size = (
+            self._database.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        self.size = (pages - free) * size
 
     def noted(self, name: str) -> Any:
         """What was noted under this name; None if nothing was."""
@@ -197,61 +160,61 @@ class StateStore:
         with self._translated():
             return self._database.execute(query, (feed, token)).fetchone() is not None
 
-    def blocks(self, group: int) -> list[tuple[int, bytes]]:
-        """The pane and the data of each block of a key group, in the order in which they are to be read.
+    def blocks(self, group: int) -> list[StoredBlock]:
+        """The blocks of a key group, in the order in which they are to be read.
 
         Raises:
             CorruptRunError: one of them is not as it was written.
         """
-        query = "SELECT pane, data, checksum FROM blocks WHERE grp = ? ORDER BY number"
         with self._translated():
-            rows = self._database.execute(query, (group,)).fetchall()
-        for _, data, checksum in rows:
-            if zlib.crc32(data) != checksum:
-                path = self.folder.database
-                raise CorruptRunError(
-                    f"the state {path!r} is damaged: a block of key group {group} is not what was written; put a copy "
-                    "of the folder in its place, or remove it and read the input from its beginning",
-                    path=path,
-                )
-        return [(pane, data) for pane, data, _ in rows]
+            return self._blocks.read(group)
+
+    @property
+    def cold(self) -> Mapping[Place, int]:
+        """How many cold rows each place has, those of keys that are hot again among them."""
+        return self._cold.keys
 
     def outgrown(self) -> list[Place]:
         """The tables that should be given whole with the next epoch, the most urgent first."""
-        weight = {
-            place: size - max(self._whole.get(place, 0), _LEAST_DELTAS)
-            for place, size in self._deltas.items()
-        }
-        return sorted((place for place in weight if weight[place] > 0), key=lambda p: -weight[p])[:_SNAPSHOTS]
+        return self._blocks.outgrown()
 
     def commit(self, commit: Commit) -> None:
         """Makes an epoch durable, whole."""
         with self._transaction() as database:
             self._write(database, commit)
+            swept = self._cold.sweep()
+            self._measure()
         self._reach("committed")
-        for delta in commit.deltas:
-            if delta.whole:
-                self._forget(delta.place)
-                self._whole[delta.place] = len(delta.data)
-            else:
-                self._grown(delta.place, len(delta.data))
-        for place in [place for place in {**self._whole, **self._deltas} if place[1] in commit.dropped]:
-            self._forget(place)
+        self._blocks.wrote(commit.deltas)
+        for place in self._blocks.places():
+            if place[1] in commit.dropped:
+                self._blocks.forget(place)
+        self._cold.dropped(commit.dropped)
+        if swept is not None:
+            self._cold.swept(swept)
         self.aside = self._with(commit)
         self.epoch, self.time = commit.epoch, commit.time
         self.records += commit.records
         self.bytes += commit.bytes
 
+    def move(self, moves: Sequence[Move]) -> None:
+        """Makes keys cold. What the state says is the same before and after."""
+        stays = [Delta(move.place, move.stays, whole=True) for move in moves]
+        with self._transaction():
+            self._reach("cold")
+            self._cold.move(moves)
+            self._reach("stays")
+            self._blocks.write(stays)
+            self._measure()
+        self._reach("moved")
+        self._cold.moved(moves)
+        self._blocks.wrote(stays)
+
     def _write(self, database: sqlite3.Connection, commit: Commit) -> None:
         self._reach("deltas")
-        for delta in commit.deltas:
-            if delta.whole:
-                database.execute("DELETE FROM blocks WHERE grp = ? AND pane = ?", delta.place)
-        database.executemany(
-            "INSERT INTO blocks (grp, pane, data, checksum) VALUES (?, ?, ?, ?)",
-            [(*delta.place, delta.data, zlib.crc32(delta.data)) for delta in commit.deltas],
-        )
+        self._blocks.write(commit.deltas)
         database.executemany("DELETE FROM blocks WHERE pane = ?", [(pane,) for pane in commit.dropped])
+        self._cold.drop(commit.dropped)
         self._write_positions(database, commit)
         self._reach("tokens")
         database.executemany(
@@ -309,17 +272,6 @@ class StateStore:
                     database.close()
         finally:
             self.folder.release()
-
-    def _grown(self, place: Place, size: int) -> None:
-        """A block was added; the first of a place is all of it."""
-        if place in self._whole:
-            self._deltas[place] += size
-        else:
-            self._whole[place] = size
-
-    def _forget(self, place: Place) -> None:
-        self._whole.pop(place, None)
-        self._deltas.pop(place, None)
 
     def _note(self, database: sqlite3.Connection, notes: Mapping[str, Any]) -> None:
         rows = [(name, json.dumps(value)) for name, value in notes.items()]

@@ -25,17 +25,19 @@ from asyncmr.errors import ClosedError, UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.decoding import TextLines
 from asyncmr.kernel.paned import PaneCut
+from asyncmr.kernel.sketch import Sketch
 from asyncmr.pipeline.resources import Resources
 from asyncmr.protocols import Decoder, Split
 from asyncmr.storage.disk import Disk
 from asyncmr.storage.folder import SpillFolder
 from asyncmr.streaming.committed import Committed, seconds
+from asyncmr.streaming.division import Division
 from asyncmr.streaming.epochs import Cut, Epoch, Epochs
 from asyncmr.streaming.failed import FAILED, FailureLimit
 from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings, SystemClock
 from asyncmr.streaming.identity import identity_of
 from asyncmr.streaming.keepers import Keepers
-from asyncmr.streaming.mapping import MappedSplit, StreamMapper, streamable
+from asyncmr.streaming.mapping import MappedSplit, StreamMapper, key_groups, streamable
 from asyncmr.streaming.outputs import Outputs
 from asyncmr.streaming.progress import Progress
 from asyncmr.streaming.readers import Readers
@@ -66,12 +68,15 @@ class Stream:
     folder was committed; without, it begins anew, and its state is gone with it.
     `window`: what the values are of, as `Windowing.of` takes it: "1m", "10m/1m", "1m event json:time"; by default all
     time. `sinks`: where what changes is written, exactly once (`JsonLinesFile`).
-    `interval`: seconds after which what was read is committed. `workers`, `memory`, `retries`, `task_timeout`,
-    `setup_timeout`, `executor` and `hash_key`: as for `Engine`. `keepers`: how many more processes hold the state; this
-    and `workers` may be others at each start. `on_error`: with "skip" a line on which the mapper raises, hangs or dies
-    is set aside, instead of ending the stream; `skip_limit`: at most so many in the life of the state. `decoder`: what
-    makes records of lines. `durable`: an epoch is forced to the disk when it is committed, so that no power failure
-    takes it back; without, only the death of the process does not.
+    `interval`: seconds after which what was read is committed. `workers`, `retries`, `task_timeout`, `setup_timeout`,
+    `executor` and `hash_key`: as for `Engine`. `keepers`: how many more processes hold the state; this and `workers`
+    may be others at each start. `memory`: what all of them may use; keepers get three quarters of what the workers
+    leave. `state_memory`: the tables of all keepers take so much of it, half of that by default; keys for which there
+    is no room are on disk. `max_keys`: so many keys are kept, in each pane of time where there are windows; new ones
+    beyond that are left out, and counted (`StreamStats.overflow`). `on_error`: with "skip" a line on which the mapper
+    raises, hangs or dies is set aside, instead of ending the stream; `skip_limit`: at most so many in the life of the
+    state. `decoder`: what makes records of lines. `durable`: an epoch is forced to the disk when it is committed, so
+    that no power failure takes it back; without, only the death of the process does not.
 
     Leaving the block stops the feeds, commits what they gave, and closes the state. When the block is left by an error
     or a cancellation, what was not committed is dropped, to be read again. A feed that fails is read again, `retries`
@@ -80,6 +85,7 @@ class Stream:
 
     Raises:
         UsageError: the job cannot be streamed, or two feeds have one name.
+        MemoryBudgetError: `memory` is too little for so many workers and keepers.
         ResumeError: the folder is in use, or holds the state of another job; a sink is not what was committed.
         InputError: a feed failed; `UserCodeError`: a function of the job raised.
         StorageError: the state or a sink cannot be read or written.
@@ -108,6 +114,8 @@ class Stream:
         decoder: Decoder | None = None,
         clock: Clock | None = None,
         durable: bool = True,
+        max_keys: int | None = None,
+        state_memory: int | str | None = None,
         make_store: Callable[..., StateStore] = StateStore,
         **tuning: Any,
     ) -> None:
@@ -124,6 +132,13 @@ class Stream:
             )
         if keepers < 1:
             raise UsageError(f"keepers={keepers} leaves the state without a process; give at least 1")
+        if max_keys is not None and max_keys < key_groups(job):
+            raise UsageError(
+                f"max_keys={max_keys} is less than one key for each of the {key_groups(job)} key groups that the state "
+                "is divided into; give more, or the job fewer partitions="
+            )
+        self._max_keys = max_keys
+        self._division = Division.of(memory, workers, keepers, state_memory)
         self._folder = None if state is None else os.fspath(state)
         self._interval = interval
         self._skip_limit = skip_limit
@@ -137,7 +152,7 @@ class Stream:
             tuning["hash_key"] = hash_key
         self._engine = LocalEngine(
             workers=workers,
-            memory=memory,
+            memory=self._division.engine,
             retries=retries,
             task_timeout=task_timeout,
             setup_timeout=setup_timeout,
@@ -194,6 +209,8 @@ class Stream:
                 disk=disk,
                 blocks=resources.store,
                 tolerance=resources.tolerance,
+                room=self._division.tables,
+                most=self._max_keys,
             )
             stack.push_async_callback(keepers.close)
             await keepers.load()
@@ -206,6 +223,7 @@ class Stream:
                 progress=await self._progress(store, disk),
                 positions=await disk.run(store.positions),
                 totals=Totals.restored(await disk.run(store.noted, "totals")),
+                left_out=Sketch.of_text(await disk.run(store.noted, "left out")),
                 updates=self._updates,
                 limit=FailureLimit(self._job.title, self._skip_limit),
                 outputs=self._outputs,
@@ -271,6 +289,7 @@ class Stream:
             begin=self._committed.progress.begin,
             pane_of=self._pane_of,
             ticks=self._windowed,
+            most=self._division.epoch,
         )
         batches_out, batches_in = open_channel("batches", _BATCHES, tuple[Feed, Batch])
         epochs_out, epochs_in = open_channel("epochs", 1, Epoch)
@@ -352,6 +371,7 @@ class Stream:
             bytes=store.bytes,
             records_per_second=committed.records_rate.per_second(now),
             keys=committed.keys,
+            overflow=committed.overflow,
             pairs=committed.totals.pairs,
             pairs_per_second=committed.pairs_rate.per_second(now),
             checkpoint_age=None if store.time is None else max(0.0, now - store.time),

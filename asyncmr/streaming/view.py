@@ -54,6 +54,8 @@ class StreamStats:
     `records`, `bytes` and `pairs`, which the mapper made of them (of a word count, the words), are since the state was
     made; the rates are those of the last seconds. `late`: records that came behind the watermark; `skipped`: those on
     which the mapper failed. `counters`: what the job's functions count with `asyncmr.counter`, by group and name.
+    `overflow`: about how many different keys were not taken in because of `max_keys`, within 2 %; a key counts once in
+    each pane.
     """
 
     epoch: int
@@ -69,6 +71,7 @@ class StreamStats:
     late: int = 0
     skipped: int = 0
     counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    overflow: int = 0
     queues: tuple[QueueInfo, ...] = ()
     watermark: float | None = None
     state_bytes: int = 0

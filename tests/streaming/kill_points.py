@@ -27,7 +27,8 @@ from typing import Any, NamedTuple
 
 import asyncmr
 from asyncmr import Job
-from asyncmr.streaming.store import Commit, StateStore
+from asyncmr.streaming.commit import Commit
+from asyncmr.streaming.store import StateStore
 from asyncmr.streaming.stream import Stream
 from tests.streaming.fatal_file import CarelessFile, FatalFile, FatalLines, rightly_written
 from tests.streaming.feeds import Instant, Listed

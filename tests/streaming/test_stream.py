@@ -7,6 +7,7 @@ import operator
 import os
 import tempfile
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -60,9 +61,10 @@ async def batch_result(job, batches):
     batches=st.lists(LINES.map(lambda lines: "".join(f"{line}\n" for line in lines).encode()), max_size=5),
     runs=st.lists(st.lists(st.integers(1, 3), max_size=3), min_size=1, max_size=3),
     keepers=st.integers(1, 2),
+    state_memory=st.sampled_from([None, 1, 1000]),
 )
 async def test_any_cut_into_batches_epochs_and_runs_gives_the_result_of_the_batch_job(
-    job, batches, runs, keepers
+    job, batches, runs, keepers, state_memory
 ):
     with tempfile.TemporaryDirectory() as folder:
         for run, epochs in enumerate([*runs, []]):
@@ -70,7 +72,8 @@ async def test_any_cut_into_batches_epochs_and_runs_gives_the_result_of_the_batc
                 len(batches) if run == len(runs) else min(len(batches), sum(len(r) for r in runs[: run + 1]))
             )
             feed = Listed(batches[:until], epochs)
-            async with inline(job, [feed], state=folder, keepers=keepers, durable=False) as stream:
+            options: Any = {"keepers": keepers, "state_memory": state_memory, "durable": False}
+            async with inline(job, [feed], state=folder, **options) as stream:
                 await stream.join()
                 found = await all_of(stream)
     assert found == await batch_result(job, batches)
