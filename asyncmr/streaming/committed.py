@@ -28,7 +28,7 @@ from asyncmr.streaming.store import StateStore
 from asyncmr.streaming.telling import Telling, Told
 from asyncmr.streaming.totals import Rate, Totals
 from asyncmr.streaming.updates import Updates
-from asyncmr.streaming.view import QueueInfo, WindowInfo
+from asyncmr.streaming.view import QueueInfo, WindowInfo, WindowState
 from asyncmr.streaming.windowing import Windowing
 from asyncmr.streaming.windows import RunningTotals, Window
 
@@ -208,15 +208,13 @@ class Committed:
         keys: dict[int, int] = {}
         for (_, pane), number in self._keepers.keys.items():
             keys[pane] = keys.get(pane, 0) + number
-        return [
-            WindowInfo(
-                seconds(window.start),
-                seconds(window.end),
-                sum(keys[pane] for pane in self._panes_of(window, sorted(keys))),
-                "closed" if is_final(window, frontier) else "open",
-            )
-            for window in self._windowing.windows.over(sorted(keys))
-        ]
+        infos = []
+        for window in self._windowing.windows.over(sorted(keys)):
+            found = [keys[pane] for pane in self._windowing.windows.panes_of(window) if keys.get(pane)]
+            state: WindowState = "closed" if is_final(window, frontier) else "open"
+            times = seconds(window.start), seconds(window.end)
+            infos.append(WindowInfo(*times, sum(found), state, exact=len(found) < 2))
+        return infos
 
     async def set_aside(self) -> list[tuple[str, bytes]]:
         """As `Stream.set_aside`."""

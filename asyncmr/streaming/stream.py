@@ -349,7 +349,7 @@ class Stream:
         return await self._committed.get(key, window)
 
     async def windows(self) -> list[WindowInfo]:
-        """The windows that the state holds, oldest first; keys that are in several panes of a window count in each."""
+        """The windows that the state holds, oldest first."""
         self._check()
         return await self._committed.windows()
 

@@ -37,12 +37,17 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class WindowInfo:
-    """A window: seconds since the epoch, `end` exclusive; None where the stream has no windows and all time is one."""
+    """A window: seconds since 1970, `end` exclusive; None where the stream has no windows and all time is one.
+
+    `keys`: how many it has; not `exact`: at most so many, since one that is in several panes of an overlapping window
+    counts in each.
+    """
 
     start: float | None
     end: float | None
     keys: int
     state: WindowState
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,9 @@ class StreamStats:
     since, which are many where nothing comes; `commit_seconds`: what the last commit took, the keepers' part too.
     `records`, `bytes` and `pairs`, which the mapper made of them (of a word count, the words), are since the state was
     made; the rates are those of the last seconds. `late`: records that came behind the watermark; `skipped`: those on
-    which the mapper failed. `counters`: what the job's functions count with `asyncmr.counter`, by group and name.
-    `overflow`: about how many different keys were not taken in because of `max_keys`, within 2 %; a key counts once in
-    each pane.
+    which the mapper failed. `keys`: one counts once for each pane of time that it is in. `counters`: what the mapper
+    counts with `asyncmr.counter`, by group and name. `overflow`: about how many different keys were not taken in
+    because of `max_keys`, within 2 %; so counted.
     """
 
     epoch: int

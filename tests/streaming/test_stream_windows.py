@@ -125,6 +125,13 @@ async def test_by_the_time_of_processing_a_window_ends_when_the_clock_says_so():
     assert told == [(0.0, {"a": 1, "b": 1})]
 
 
+async def test_the_keys_of_windows_that_overlap_are_a_bound():
+    async with inline([Listed([b"1 a b\n11 a c\n"])], "20s/10s" + EVENT) as stream:
+        await stream.join()
+        found = [(info.start, info.keys, info.exact) for info in await stream.windows()]
+    assert found == [(-10.0, 2, True), (0.0, 4, False), (10.0, 2, True)]
+
+
 async def test_other_windows_are_refused(tmp_path):
     async with inline([], "10s", state=tmp_path / "state"):
         pass

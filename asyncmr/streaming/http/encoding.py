@@ -32,7 +32,13 @@ def ranked(pairs: list[tuple[Any, Any]]) -> list[dict[str, Any]]:
 
 def window(info: WindowInfo) -> dict[str, Any]:
     """A window, as `/v1/windows` has it."""
-    return {"start": info.start, "end": info.end, "keys": info.keys, "state": info.state}
+    return {
+        "start": info.start,
+        "end": info.end,
+        "keys": info.keys,
+        "exact": info.exact,
+        "state": info.state,
+    }
 
 
 def statistics(stats: StreamStats) -> dict[str, Any]:

@@ -44,7 +44,7 @@ async def test_a_word_that_never_came_was_counted_no_times(service):
 async def test_the_windows_and_the_statistics_are_told(service):
     service.view.add({"be": 1})
     assert (await service.get("/v1/windows")).json == {
-        "windows": [{"start": None, "end": None, "keys": 1, "state": "open"}]
+        "windows": [{"start": None, "end": None, "keys": 1, "exact": True, "state": "open"}]
     }
     assert (await service.get("/v1/stats")).json["queues"] == [
         {"name": "mapper", "held": 25, "capacity": 100}
