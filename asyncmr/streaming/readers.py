@@ -39,9 +39,9 @@ class _Stop:
 
     async def unless_asked(self, waiting: Awaitable[T]) -> T | None:
         """Awaits it, or gives None as soon as the reading is to end."""
+        if self.asked:  # a scope that is cancelled lets through what does not have to wait
+            return None
         with CancelScope() as self._waiting:
-            if self.asked:
-                self._waiting.cancel()
             return await waiting
         return None
 

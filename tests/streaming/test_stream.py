@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import asyncmr
 from asyncmr import ClosedError, InputError, Job, ReducerError, ResumeError, UsageError
-from asyncmr.streaming import Stream
+from asyncmr.streaming import Batch, Stream
 from asyncmr.streaming.feeds import FolderFeed, TailFeed
 from tests.streaming.feeds import Endless, Instant, Listed
 
@@ -249,3 +249,17 @@ async def test_an_application_has_the_stream_as_long_as_it_runs():
         assert stream.stats().sources[0].name == "endless"
     with pytest.raises(ClosedError, match="not open"):
         stream.stats()
+
+
+class Tireless(Listed):
+    """Always has a batch, and never waits for anything."""
+
+    async def batches(self, positions, around):
+        while True:
+            yield Batch(b"a\n", "", 1, around.clock.time(), committed=self.given.set)
+
+
+async def test_a_feed_that_never_waits_is_stopped():
+    feed = Tireless([])
+    async with inline(COUNT, [feed]):
+        await feed.given.wait()
