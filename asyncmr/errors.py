@@ -419,3 +419,34 @@ class MemoryBudgetError(AsyncMRError):
 
     It is raised before anything is started.
     """
+
+
+class PushFull(AsyncMRError):
+    """A `PushFeed` has no room for more lines until its stream has committed some of those that wait.
+
+        try:
+            await lines.push(data, token="request 1")
+        except asyncmr.PushFull:
+            ...  # nothing was taken: again in a moment
+
+    `held`, `capacity`: in bytes.
+    """
+
+    def __init__(self, message: str, *, held: int = 0, capacity: int = 0) -> None:
+        super().__init__(message)
+        self.held = held
+        self.capacity = capacity
+
+
+class TokenReused(UsageError):
+    """A token that stands for lines that were pushed before comes with other lines. Nothing was taken.
+
+        await lines.push(b"to be\\n", token="request 1")
+        await lines.push(b"or not\\n", token="request 1")  # would not be counted
+
+    `token`: which it is.
+    """
+
+    def __init__(self, message: str, *, token: str = "") -> None:
+        super().__init__(message)
+        self.token = token

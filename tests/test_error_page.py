@@ -12,6 +12,7 @@ import pytest
 import asyncmr
 from asyncmr import Engine, Job
 from asyncmr.errors import AsyncMRError
+from asyncmr.streaming.http import PushFeed
 
 PAGE = (Path(__file__).parents[1] / "docs/errors.md").read_text(encoding="utf-8")
 SHOWN = dict(re.findall(r"^### (\w+)\n\n```text\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -144,3 +145,14 @@ async def test_what_cannot_be_done_is_said_as_the_page_shows(tmp_path: Path) -> 
         Engine(workers=2, memory="10 MiB")
     said["MemoryBudgetError"] = str(too_little.value)
     assert said == {error: SHOWN[error] for error in said}
+
+
+async def test_what_cannot_be_pushed_is_said_as_the_page_shows() -> None:
+    lines = PushFeed(capacity=10)
+    lines.push(b"to be o", token="request 1")
+    with pytest.raises(asyncmr.PushFull) as full:
+        lines.push(b"not to be\n\n")
+    assert str(full.value) == SHOWN["PushFull"]
+    with pytest.raises(asyncmr.TokenReused) as reused:
+        lines.push(b"not to be", token="request 1")
+    assert str(reused.value) == SHOWN["TokenReused"]

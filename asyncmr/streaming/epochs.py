@@ -136,7 +136,9 @@ class Epochs:
                 async with self._guard:
                     epoch, ended = self._epoch, self._ended
                     await self._begin_last(epoch)
-                    something = bool(epoch.cuts or epoch.positions or epoch.told or self._ticks)
+                    something = bool(
+                        epoch.cuts or epoch.positions or epoch.tokens or epoch.told or self._ticks
+                    )
                     self._epoch = Epoch(epoch.number + something)
                     if not ended:
                         self._begun.clear()

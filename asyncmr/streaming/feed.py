@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -68,16 +68,21 @@ class Batch:
     origin: Origin | None = None
 
 
+async def _unknown(_feed: str, _token: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a stream lends to its feeds and sinks. A line longer than `line_limit` is never held whole. `durable`: what
-    is committed must outlive a power failure."""
+    is committed must outlive a power failure. `known`: whether a batch of this feed with this token was committed."""
 
     disk: Disk
     clock: Clock
     batch_bytes: int = 1 << 20
     line_limit: int = 1 << 20
     durable: bool = True
+    known: Callable[[str, str], Awaitable[bool]] = _unknown
 
 
 class Feed(Protocol):

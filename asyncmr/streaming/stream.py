@@ -185,7 +185,12 @@ class Stream:
                 Disk(lambda threads, name: self._engine.threads(1, "asyncmr-state"))
             )
             store = await self._open(stack, disk, resources)
-            around = Surroundings(resources.disk, self._clock, durable=self._durable)
+            around = Surroundings(
+                resources.disk,
+                self._clock,
+                durable=self._durable,
+                known=lambda feed, token: disk.run(store.has_token, feed, token),
+            )
             await self._open_outputs(stack, store, disk, around)
             log = WorkerLog()
             stack.push_async_callback(log.flush)
@@ -285,7 +290,7 @@ class Stream:
             first=store.epoch + 1,
             concurrency=resources.pool.workers + 1,
             map=self._map,
-            known=lambda feed, token: disk.run(store.has_token, feed, token),
+            known=around.known,
             begin=self._committed.progress.begin,
             pane_of=self._pane_of,
             ticks=self._windowed,

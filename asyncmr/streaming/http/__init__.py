@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from asyncmr.streaming.http.application import Application, application
 from asyncmr.streaming.http.limits import Limits
-from asyncmr.streaming.http.push_feed import PushFeed, PushFull
+from asyncmr.streaming.http.push_feed import PushFeed
 from asyncmr.streaming.http.serving import Address, serving
 from asyncmr.streaming.http.token_file import read_token
 
@@ -18,7 +18,6 @@ __all__ = [
     "Application",
     "Limits",
     "PushFeed",
-    "PushFull",
     "application",
     "read_token",
     "serving",

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from asyncmr.errors import ClosedError, UsageError
+from asyncmr.errors import ClosedError, PushFull, TokenReused, UsageError
 from asyncmr.streaming.http.bodies import Body
 from asyncmr.streaming.http.encoding import Json
 from asyncmr.streaming.http.limits import Limits
-from asyncmr.streaming.http.push_feed import PushFeed, PushFull
+from asyncmr.streaming.http.push_feed import PushFeed
 
 # What curl sends when it is told nothing is among them.
 _TYPES = frozenset({
@@ -49,6 +49,11 @@ class Ingest:
             raise HTTPException(429, str(error), _LATER) from None
         except ClosedError as error:
             raise HTTPException(503, str(error), _LATER) from None
+        except TokenReused:
+            raise HTTPException(
+                422,
+                "this Idempotency-Key came before with another body; nothing was taken: give each body its own",
+            ) from None
         except UsageError as error:
             raise HTTPException(413, str(error)) from None
         except TimeoutError:

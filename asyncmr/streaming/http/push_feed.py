@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
-from asyncmr.errors import AsyncMRError, ClosedError, UsageError
+import xxhash
+
+from asyncmr.errors import ClosedError, PushFull, TokenReused, UsageError
 from asyncmr.streaming.feed import Batch, Guarantee, Position, Surroundings
 
 # Where a request is cut is part of the tokens of its pieces: with another size, one that is repeated after an upgrade
@@ -19,34 +22,26 @@ from asyncmr.streaming.feed import Batch, Guarantee, Position, Surroundings
 PIECE_BYTES = 1 << 20
 
 
-class PushFull(AsyncMRError):
-    """No room for more lines until the stream has committed some of those that wait.
-
-    Nothing was taken. `held`, `capacity`: in bytes.
-    """
-
-    def __init__(self, message: str, *, held: int = 0, capacity: int = 0) -> None:
-        super().__init__(message)
-        self.held = held
-        self.capacity = capacity
-
-
 @dataclass(eq=False, slots=True)
 class _Push:
-    """What one call pushed. `left`: how many of its pieces are not durable."""
+    """What one call pushed. `digest`: of its lines, if it has a token. `pieces`: those that are not durable."""
 
-    size: int
     token: str | None
+    digest: str
     durable: asyncio.Future[None]
-    left: int = 0
+    pieces: deque[_Piece] = field(default_factory=deque)
 
 
 @dataclass(eq=False, slots=True)
 class _Piece:
     push: _Push
+    number: int
     data: bytes
-    token: str | None
     committed: bool = False
+
+    @property
+    def token(self) -> str | None:
+        return None if self.push.token is None else f"{self.push.token}#{self.number}"
 
 
 class PushFeed:
@@ -56,8 +51,8 @@ class PushFeed:
         ...  # a stream with `lines` among its feeds
         await lines.push(b"to be or not to be\\n", token="request 1")
 
-    `capacity`: bytes that may wait to be durable. With a token a push is counted once, however often it is repeated;
-    without, one that is repeated since its answer got lost is counted again.
+    `capacity`: bytes that may wait to be durable. With a token a push is counted once, however often it is repeated
+    within a day; without, one that is repeated since its answer got lost is counted again.
     """
 
     def __init__(
@@ -111,26 +106,28 @@ class PushFeed:
 
         Raises:
             PushFull: there is no room; nothing was taken.
+            TokenReused: the token came with other lines before; where those are durable, the future raises this.
             UsageError: a line is longer than `line_limit`.
             ClosedError: the feed was closed.
         """
         self._refuse_when_closed()
+        digest = "" if token is None else xxhash.xxh3_128_hexdigest(data)
         if token is not None and (before := self._pushes.get(token)) is not None:
+            if before.digest != digest:
+                raise _reused(token)
             return asyncio.shield(before.durable)
         if data and not data.endswith(b"\n"):
             data += b"\n"
         self._refuse_long_lines(data)
-        push = _Push(len(data), token, asyncio.get_running_loop().create_future())
+        push = _Push(token, digest, asyncio.get_running_loop().create_future())
         # Whoever waits may go away: an error that nobody is left to hear of is not worth a warning.
         push.durable.add_done_callback(lambda done: done.cancelled() or done.exception())
         if not data:
             push.durable.set_result(None)
             return push.durable
         self.reserve(len(data))
-        for number, piece in enumerate(pieces(data)):
-            name = None if token is None else f"{token}#{number}"
-            self._pieces.append(_Piece(push, piece, name))
-            push.left += 1
+        push.pieces.extend(_Piece(push, number, piece) for number, piece in enumerate(pieces(data)))
+        self._pieces.extend(push.pieces)
         if token is not None:
             self._pushes[token] = push
         self._more.set()
@@ -147,13 +144,19 @@ class PushFeed:
                 self._given += 1
                 if piece.committed:
                     continue
+                now = surroundings.clock.time()
+                if piece.token is not None and piece.number == 0:
+                    # What tells a push that is repeated from another with its token. Committed before the lines are,
+                    # or with them.
+                    mark = f"{piece.push.token}={piece.push.digest}"
+                    if await surroundings.known(self.name, piece.token) and not await surroundings.known(
+                        self.name, mark
+                    ):
+                        self._refuse(piece.push)
+                        continue
+                    yield Batch(b"", "", None, now, token=mark)
                 yield Batch(
-                    data=piece.data,
-                    partition="",
-                    position=None,
-                    time=surroundings.clock.time(),
-                    token=piece.token,
-                    committed=self._committer(piece),
+                    piece.data, "", None, now, token=piece.token, committed=partial(self._commit, piece)
                 )
             if self._closed:
                 return
@@ -178,23 +181,27 @@ class PushFeed:
         self._pushes.clear()
         self._given = 0
 
-    def _committer(self, piece: _Piece) -> Callable[[], None]:
-        return lambda: self._commit(piece)
-
     def _commit(self, piece: _Piece) -> None:
         if piece.committed:
             return
         piece.committed = True
-        piece.push.left -= 1
+        push = piece.push
+        push.pieces.remove(piece)
         while self._pieces and self._pieces[0].committed:
             done = self._pieces.popleft()
             self._given = max(0, self._given - 1)
             self.release(len(done.data))
-        if not piece.push.left:
-            if piece.push.token is not None:
-                self._pushes.pop(piece.push.token, None)
-            if not piece.push.durable.done():
-                piece.push.durable.set_result(None)
+        if not push.pieces:
+            if push.token is not None:
+                self._pushes.pop(push.token, None)
+            if not push.durable.done():
+                push.durable.set_result(None)
+
+    def _refuse(self, push: _Push) -> None:
+        if not push.durable.done():
+            push.durable.set_exception(_reused(push.token))
+        for piece in tuple(push.pieces):
+            self._commit(piece)
 
     def _refuse_when_closed(self) -> None:
         if self._closed:
@@ -213,6 +220,14 @@ class PushFeed:
                     "is a line end missing?"
                 )
             start = end + 1
+
+
+def _reused(token: str | None) -> TokenReused:
+    return TokenReused(
+        f"the token {token!r} came before, with other lines, and nothing was taken; give each set of lines a token of "
+        "its own",
+        token=token or "",
+    )
 
 
 def pieces(data: bytes) -> list[bytes]:

@@ -83,10 +83,17 @@ class Reader:
         self.view = view or MemoryView()
         self.seen: set[str] = set()
         self._disk = Disk()  # of no use to this feed
-        self._batches = feed.batches({}, Surroundings(self._disk, SystemClock()))
+        self._batches = feed.batches({}, Surroundings(self._disk, SystemClock(), known=self._known))
 
     async def take(self) -> Batch:
-        return await anext(self._batches)
+        """The next batch with lines; what tells of its token before is committed at once."""
+        while not (batch := await anext(self._batches)).data:
+            assert batch.token is not None
+            self.seen.add(batch.token)
+        return batch
+
+    async def _known(self, _feed: str, token: str) -> bool:
+        return token in self.seen
 
     def commit(self, *batches: Batch) -> None:
         """In one epoch; a token that was seen counts nothing."""

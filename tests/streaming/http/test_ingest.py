@@ -35,6 +35,20 @@ async def test_a_request_that_is_repeated_with_its_key_counts_once(service):
     assert (await service.get("/v1/count/be")).json["count"] == 1
 
 
+async def test_a_key_that_comes_with_another_body_is_refused_and_counts_nothing(serve):
+    async with serve(commits=False) as service:
+        posting = asyncio.create_task(service.post(b"to be\n", Idempotency_Key="one"))
+        batch = await service.reader.take()
+        assert (await service.post(b"or not\n", Idempotency_Key="one")).status == 422  # on its way
+        service.reader.commit(batch)
+        assert (await posting).status == 202
+        repeating = asyncio.create_task(service.post(b"or not\n", Idempotency_Key="one"))
+        taking = asyncio.create_task(service.reader.take())
+        assert (await repeating).status == 422  # durable
+        assert service.feed.held == 0
+        taking.cancel()
+
+
 async def test_gzip_in_several_members_is_read(service):
     body = gzip.compress(b"to be\n") + gzip.compress(b"or not\n")
     assert (await service.post(body, Content_Encoding="gzip")).json == {"lines": 2, "bytes": 13}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmr.errors import ClosedError, UsageError
-from asyncmr.streaming.http import PushFeed, PushFull
+from asyncmr.errors import ClosedError, PushFull, UsageError
+from asyncmr.streaming.http import PushFeed
 from asyncmr.streaming.http.push_feed import PIECE_BYTES, pieces
 from tests.streaming.http.memory_view import Reader
 

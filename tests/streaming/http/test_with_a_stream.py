@@ -44,6 +44,17 @@ async def test_what_is_posted_is_counted_once_also_over_a_restart(tmp_path):
     assert {row["key"]: row["value"] for row in top} == counts
 
 
+async def test_a_key_that_comes_again_with_another_body_is_refused_also_after_a_restart(tmp_path):
+    async with served(tmp_path / "state") as client:
+        assert (await client.post(b"to be\n", Idempotency_Key="one")).status == 202
+        assert (await client.post(b"or not\n", Idempotency_Key="one")).status == 422
+    async with served(tmp_path / "state") as client:
+        assert (await client.post(b"or not\n", Idempotency_Key="one")).status == 422
+        assert (await client.post(b"to be\n", Idempotency_Key="one")).status == 202
+        top = (await client.get("/v1/top?k=9")).json["top"]
+    assert top == [{"key": "be", "value": 1}, {"key": "to", "value": 1}]
+
+
 async def test_a_restart_keeps_what_was_answered(tmp_path):
     lines = [f"word{number % 7} all".encode() for number in range(40)]
     async with served(tmp_path / "state") as client:
