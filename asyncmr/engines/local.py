@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
@@ -18,7 +17,7 @@ from asyncmr.connectors.dead_letters import DeadLetters
 from asyncmr.engines.early import PRELOAD
 from asyncmr.engines.share import limits_of, memory_of, workers_of
 from asyncmr.engines.worker_log import WorkerLog
-from asyncmr.errors import ClosedError, JobCancelled, StorageError, UsageError
+from asyncmr.errors import ClosedError, JobCancelled, UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.hashing import DEFAULT_SECRET, KeyHasher
 from asyncmr.pipeline.job_flow import JobFlow
@@ -40,8 +39,6 @@ from asyncmr.storage.journal import Journal
 from asyncmr.storage.runs import BlockStore
 from asyncmr.workers import Pool
 from asyncmr.workers.seat import Slot
-
-_log = logging.getLogger("asyncmr")
 
 Executor = Literal["process", "thread", "inline"]
 OnError = Literal["fail", "skip"]
@@ -126,7 +123,7 @@ class LocalEngine:
             )
             self._budget = Budget(self._limits.shuffle)
             self._folder = SpillFolder(self._spill_dir)
-            stack.push_async_callback(self._disk.run, self._remove_folder)
+            stack.push_async_callback(self._disk.run, self._folder.leave)
             self._trails = Trails(self._folder, self._disk)
             await self._disk.run(sweep, self._spill_dir)
             self._open = stack.pop_all()
@@ -140,13 +137,6 @@ class LocalEngine:
             with CancelScope(shield=True):
                 await self._end_users()
                 await stack.__aexit__(kind, error, trace)
-
-    def _remove_folder(self) -> None:
-        """Removes what was spilled. Its jobs are over, so that a disk that fails now fails none of them."""
-        try:
-            self._folder.close()
-        except StorageError as error:
-            _log.warning("%s; the next engine that spills there removes it", error)
 
     @property
     def jobs(self) -> tuple[RunningJob, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 import shutil
@@ -24,6 +25,8 @@ from typing import Protocol
 
 from asyncmr.errors import AsyncMRError, ClosedError, StorageError
 from asyncmr.storage.disk import translated
+
+_log = logging.getLogger("asyncmr")
 
 LOCK = "lock"
 ATTEMPTS = 16
@@ -97,6 +100,13 @@ class SpillFolder(PrivateFolder):
 
     def __init__(self, parent: str | None = None) -> None:
         super().__init__(os.path.abspath(parent or tempfile.gettempdir()), self.PREFIX)
+
+    def leave(self) -> None:
+        """Removes the folder. Whoever used it is done, so that a disk that fails now fails nobody."""
+        try:
+            self.close()
+        except StorageError as error:
+            _log.warning("%s; the next engine that spills there removes it", error)
 
 
 def sweep(parent: str | None = None, prefix: str = SpillFolder.PREFIX) -> list[str]:

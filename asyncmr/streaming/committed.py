@@ -77,6 +77,7 @@ class Committed:
         self._turn = asyncio.Lock()
         self._busy: Literal["keepers", "commit"] | None = None
         self._stopped = False
+        self._final = progress.final  # as far as it is committed
 
     @property
     def keys(self) -> int:
@@ -175,6 +176,8 @@ class Committed:
             await self._keepers.tidy()
             self.commit_seconds = perf_counter() - began
             self._busy = None
+            self._keepers.keys |= changes.keys
+            self._final = moved.after
             if expired:
                 await self._keepers.drop(expired)
         for _, stored in mapped:
@@ -204,12 +207,12 @@ class Committed:
 
     async def windows(self) -> list[WindowInfo]:
         """As `Stream.windows`."""
-        frontier = self._windowing.frontier(self.progress.final)
+        frontier = self._windowing.frontier(self._final)
         keys: dict[int, int] = {}
         for (_, pane), number in self._keepers.keys.items():
             keys[pane] = keys.get(pane, 0) + number
         infos = []
-        for window in self._windowing.windows.over(sorted(keys)):
+        for window in self._windowing.held(sorted(keys), self._final):
             found = [keys[pane] for pane in self._windowing.windows.panes_of(window) if keys.get(pane)]
             state: WindowState = "closed" if is_final(window, frontier) else "open"
             times = seconds(window.start), seconds(window.end)
@@ -223,7 +226,7 @@ class Committed:
     def _panes(self, start: float | None) -> list[int]:
         """The panes of the window that starts then; by default of the latest."""
         panes = self._keepers.panes
-        windows = self._windowing.windows.over(panes)
+        windows = self._windowing.held(panes, self._final)
         if not self._windowed and start is not None:
             raise UsageError(f"window={start}: this stream has no windows, but running totals; leave it out")
         found = windows[-1:] if start is None else [w for w in windows if seconds(w.start) == start]

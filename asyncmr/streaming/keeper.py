@@ -13,7 +13,7 @@ from typing import Any
 
 from anyio import CancelScope
 
-from asyncmr.errors import AsyncMRError, StorageError, WorkerDied
+from asyncmr.errors import AsyncMRError, StorageError, TaskTimeout, WorkerDied
 from asyncmr.kernel.cold import Place
 from asyncmr.kernel.state import Command, command
 from asyncmr.pipeline.attempts import Item
@@ -155,6 +155,7 @@ class Keeper:
             self._program,
             *self._task(),
             account=self._account,
+            timeout=self._tolerance.task_timeout,
             about=(self._account, STAGE, "state"),
         )
         await session.__aenter__()
@@ -208,11 +209,12 @@ class Keeper:
         """The items of the answer that `take` leaves, which gets some at a time."""
         session, self._session = self._session, None  # whatever ends a call half-way ends the session
         assert session is not None
+        limit = self._tolerance.task_timeout
         try:
-            reply = await session.feed([command(name, argument), *data])
+            reply = await session.feed([command(name, argument), *data], limit=limit)
             items = list(reply.items) if take is None else await take(reply.items)
             while reply.state == "more":
-                reply = await session.drain()
+                reply = await session.drain(limit)
                 items += reply.items if take is None else await take(reply.items)
         except BaseException:
             with CancelScope(shield=True):
@@ -230,13 +232,24 @@ class Keeper:
 
         return await blamed(error, job=self._job, stage=STAGE, split=None, line_number=nowhere)
 
-    def _given_up(self, error: SlotDied | SlotTimeout, attempts: int) -> WorkerDied:
-        exitcode = error.exitcode if isinstance(error, SlotDied) else None
+    def _given_up(self, error: SlotDied | SlotTimeout, attempts: int) -> WorkerDied | TaskTimeout:
+        where = f"job {self._job!r}, stage {STAGE!r}: the worker that keeps the state"
+        committed = "the state is as it was when the last epoch was committed"
+        if isinstance(error, SlotTimeout):
+            limit = "setup_timeout" if error.preparing else "task_timeout"
+            return TaskTimeout(
+                f"{where} took longer than {limit}={error.seconds:g} s for one call in each of {attempts} attempts; "
+                f"raise {limit}, use more keepers, or look at what makes the job's functions slow; {committed}",
+                seconds=error.seconds,
+                job=self._job,
+                stage=STAGE,
+                task="state",
+                attempts=attempts,
+            )
         return WorkerDied(
-            f"job {self._job!r}, stage {STAGE!r}: the worker that keeps the state died in {attempts} attempts in a "
-            f"row, {error}; if it was killed for its memory, give the stream more of that or fewer keys; the state is "
-            "as it was when the last epoch was committed",
-            exitcode=exitcode,
+            f"{where} died in {attempts} attempts in a row, {error}; if it was killed for its memory, give the stream "
+            f"more of that or fewer keys; {committed}",
+            exitcode=error.exitcode,
             job=self._job,
             stage=STAGE,
             task="state",

@@ -95,7 +95,6 @@ class Keepers:
 
         await self._each(one)
         changes = Changes.together(found)
-        self.keys |= changes.keys
         return changes
 
     async def tidy(self) -> None:

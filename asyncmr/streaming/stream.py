@@ -199,6 +199,7 @@ class Stream:
                     self._keeper_count,
                     self._executor,
                     resources.limits.split,
+                    all_needed=True,
                     preload=PRELOAD,
                     on_output=log.take,
                     slots=self._engine.slots,
@@ -255,12 +256,13 @@ class Stream:
         folder = self._folder
         if folder is None:
             private = SpillFolder()  # if this process is killed, the next engine sweeps it
-            stack.push_async_callback(disk.run, private.close)
+            stack.push_async_callback(disk.run, private.leave)
             folder = os.path.join(await disk.run(private.open), "state")
         store = self._make_store(folder, durable=self._durable)
         identity = identity_of(self._job, self._windowing, self._decoder, resources.hasher)
-        await disk.run(store.open, identity)
+        # First, since whoever is cancelled while it is opened is told so when it is open.
         stack.push_async_callback(disk.run, store.close)
+        await disk.run(store.open, identity)
         return store
 
     async def _open_outputs(

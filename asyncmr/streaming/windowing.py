@@ -177,6 +177,14 @@ class Windowing:
         """Which of these panes may go, once the windows that are final have been told of."""
         return expired_panes(self.windows, panes, self.frontier(watermark), self.retain_ms)
 
+    def held(self, panes: Iterable[int], watermark: int | None) -> list[Window]:
+        """The windows over these panes that are retained: of others, some panes may have gone."""
+        frontier, retain = self.frontier(watermark), self.retain_ms
+        windows = self.windows.over(panes)
+        if frontier is None or retain is None:
+            return windows
+        return [window for window in windows if window.end is None or window.end + retain > frontier]
+
     def ended(self, panes: Iterable[int]) -> int | None:
         """The watermark at which all windows over these panes are final; None if none ever is."""
         ends = [end for pane in panes if (end := self.windows.last_end(pane)) is not None]

@@ -59,7 +59,8 @@ class Pool:
     """Supervised workers behind `await`. Use it as `async with Pool(4) as pool:`.
 
     `executor`: "process"; "thread", for functions that release the GIL or only wait; "inline", in the
-    event loop's own thread, for tests and debugging. `preload`: modules that all worker processes share.
+    event loop's own thread, for tests and debugging. `all_needed`: sessions last for ever, so that who waits while a
+    worker cannot be started is told so, even if others run. `preload`: modules that all worker processes share.
     `on_output`: called on the loop with what worker processes print and log, which without it goes to standard error.
     `slots`: makes each worker, in place of what `executor` says. `threads`: makes what blocking calls run in, given how
     many threads it should have at most, and their name.
@@ -73,6 +74,7 @@ class Pool:
         segment_size: int = 16 * MIB,
         segment_count: int | None = None,
         *,
+        all_needed: bool = False,
         preload: Sequence[str] = (),
         on_output: Callable[[Said], None] | None = None,
         slots: Callable[[], Slot] | None = None,
@@ -84,6 +86,7 @@ class Pool:
             raise UsageError(f"executor must be 'process', 'thread' or 'inline', not {executor!r}")
         self.workers = workers
         self._executor = executor
+        self._all_needed = all_needed
         self._preload = tuple(preload)
         self._on_output = on_output
         self._listens = False
@@ -312,7 +315,8 @@ class Pool:
         if isinstance(error, MainGuardError) or self._failures > len(START_PAUSES):
             self._missing += 1
             self._start_error = cause = error
-            if isinstance(error, MainGuardError) or not (self._live or self._starting):
+            nobody = self._all_needed or not (self._live or self._starting)
+            if isinstance(error, MainGuardError) or nobody:
                 self._fail_waiting(lambda: _again(cause))
         else:
             self._start_one(START_PAUSES[self._failures - 1])

@@ -181,13 +181,16 @@ class Session:
             seat.programs.add(program.id)
         return self._reply(answer)
 
-    async def feed(self, buffers: Sequence[Buffer] = (), last: bool = False) -> Reply:
-        """Hands over another round, after "hungry". An empty `last` round only ends the feed."""
-        return self._reply(await self._call("feed", self._wire(self._held(), buffers), last))
+    async def feed(
+        self, buffers: Sequence[Buffer] = (), last: bool = False, limit: float | None = None
+    ) -> Reply:
+        """Hands over another round, after "hungry". An empty `last` round only ends the feed. `limit`: the seconds that
+        this call may take, which is no time of the session's."""
+        return self._reply(await self._call("feed", self._wire(self._held(), buffers), last, limit=limit))
 
-    async def drain(self) -> Reply:
-        """Goes on, after "more"."""
-        return self._reply(await self._call("drain"))
+    async def drain(self, limit: float | None = None) -> Reply:
+        """Goes on, after "more". `limit`: as for `feed`."""
+        return self._reply(await self._call("drain", limit=limit))
 
     def fail(self, exc: Exception) -> None:
         """Ends the call under way with an exception; the pool's way to say that it closes."""
@@ -209,11 +212,10 @@ class Session:
             self._waiter = waiter = seat.slot.call(operation, *arguments)
             if waiter.done():
                 await asyncio.sleep(0)  # inline: let the loop turn between two calls
-            elif preparing:
-                if limit is not None:
-                    late = SlotTimeout(limit, preparing=True)
-                    timer = asyncio.get_running_loop().call_later(limit, self._expire, late)
-            elif self._timeout is not None:
+            elif limit is not None:
+                late = SlotTimeout(limit, preparing=preparing)
+                timer = asyncio.get_running_loop().call_later(limit, self._expire, late)
+            elif self._timeout is not None and not preparing:
                 left = max(0.0, self._timeout - self._used)
                 timer = asyncio.get_running_loop().call_later(left, self._expire, SlotTimeout(self._timeout))
             answer: Answer = await waiter
@@ -230,7 +232,7 @@ class Session:
         finally:
             now = monotonic()
             self._account.end(begun, now)
-            self._used += 0.0 if preparing else now - begun
+            self._used += 0.0 if preparing or limit is not None else now - begun
             if timer is not None:
                 timer.cancel()
         self._waiter = None

@@ -93,3 +93,14 @@ async def test_a_pool_whose_forkserver_was_killed_is_whole_again():
             await until(partial(are_gone, pool, before))
             assert (await talk(pool, ECHO, "flood", 1)).result == "flooded"
         await until(lambda: is_whole(pool))
+
+
+async def test_where_all_are_needed_who_waits_is_told_that_one_cannot_be_started():
+    starts = Starts(0)
+    async with Pool(2, slots=starts, all_needed=True) as pool:
+        await until(lambda: is_whole(pool))
+        starts.failing = 1000
+        pool.discard(pool._idle[0])
+        async with pool.session(ECHO, "flood", 1):
+            with pytest.raises(PoolStartError, match="no more processes"):
+                await talk(pool, ECHO, "flood", 1)
