@@ -171,13 +171,13 @@ class Committed:
                 },
             )
             await self._disk.run(store.commit, commit)
+            self._keepers.keys |= changes.keys
+            self._final = moved.after
             if left_out is not self._left_out:
                 self._left_out, self.overflow = left_out, left_out.count()
             await self._keepers.tidy()
             self.commit_seconds = perf_counter() - began
             self._busy = None
-            self._keepers.keys |= changes.keys
-            self._final = moved.after
             if expired:
                 await self._keepers.drop(expired)
         for _, stored in mapped:
