@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from asyncmr.cli.job_spec import load_job
+from asyncmr.cli.standard_streams import standard_output
+from asyncmr.cli.termination import terminable
+from asyncmr.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from asyncmr.streaming import StateInfo
@@ -47,6 +53,98 @@ def inspect(folder: str, as_json: bool) -> None:
     )
 
 
+@state.command()
+@click.argument("folder", metavar="DIR", envvar="ASYNCMR_STATE")
+@click.option(
+    "-o", "--output", metavar="FILE", help="Write to FILE, which must be new.  [default: standard output]"
+)
+@click.option(
+    "--job",
+    metavar="JOB",
+    envvar="ASYNCMR_JOB",
+    help="The job whose state it is; needed if keys or accumulators are of classes of its module.",
+)
+def export(folder: str, output: str | None, job: str | None) -> int:
+    """Write a state as JSON lines: how far it has come, and then each key with what is kept for it, in order.
+
+    It may be in use: what is written is its last commit, so this is how to back up a state while it runs. Types are
+    kept: {"$tuple": [1, 2]}. Equal states are equal files.
+
+    \b
+    For example:
+      asyncmr state export counts -o counts.jsonl
+      asyncmr state export counts | zstd > counts.jsonl.zst
+    """
+    from asyncmr.streaming import export_state
+
+    with standard_output() as descriptor, terminable():
+        if job is not None:
+            load_job(job)
+        try:
+            if output is not None:
+                done = export_state(folder, output)
+            elif descriptor < 0:
+                raise UsageError("standard output is closed; name a file with -o")
+            else:
+                with open(descriptor, "wb", closefd=False) as out:
+                    done = export_state(folder, out)
+        except BrokenPipeError:
+            return 141
+        except OSError as error:
+            raise OutputError(f"standard output could not be written: {error.strerror}") from error
+    click.echo(f"asyncmr: exported {done.keys:,} keys as of epoch {done.epoch:,}", err=True)
+    return 0
+
+
+@state.command("import")
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--state",
+    "folder",
+    metavar="DIR",
+    required=True,
+    envvar="ASYNCMR_STATE",
+    help="The folder to make; it must not be there yet.",
+)
+@click.option(
+    "--job",
+    metavar="JOB",
+    default="asyncmr.jobs:wordcount",
+    show_default=True,
+    envvar="ASYNCMR_JOB",
+    help="The job that will go on with it: path/to/file.py:job or package.module:job.",
+)
+@click.option(
+    "--window",
+    metavar="WINDOW",
+    envvar="ASYNCMR_WINDOW",
+    help="Its windows, as for `asyncmr serve`: those that were exported, or others of the same panes.",
+)
+@click.option("--timestamp", metavar="WHERE", envvar="ASYNCMR_TIMESTAMP", help="As for `asyncmr serve`.")
+def import_(file: str, folder: str, job: str, window: str | None, timestamp: str | None) -> int:
+    """Make a new state of what was exported: after a change of the job or of its partitions, or for another Python.
+
+    FILE is what `asyncmr state export` wrote, or - for standard input. A daemon with the new state goes on exactly
+    where the old one was: end the old one before you export. Nothing in FILE is run or unpickled.
+
+    \b
+    For example:
+      asyncmr state export counts -o counts.jsonl
+      asyncmr state import counts.jsonl --state counts-2 --job words.py:job
+    """
+    from asyncmr.streaming import import_state
+    from asyncmr.streaming.windowing import Windowing
+
+    with standard_output(), terminable():
+        windowing = Windowing.of(window or "none", timestamp=timestamp)
+        source = sys.stdin.buffer if file == "-" else file
+        done = import_state(source, folder, load_job(job), window=windowing)
+    click.echo(f"asyncmr: imported {done.keys:,} keys as of epoch {done.epoch:,} into {folder}", err=True)
+    for difference in done.differences:
+        click.echo(f"asyncmr: other than before: {difference}", err=True)
+    return 0
+
+
 def _lines(info: StateInfo) -> Iterator[str]:
     from asyncmr.streaming.identity import WINDOWS
 
@@ -63,7 +161,8 @@ def _lines(info: StateInfo) -> Iterator[str]:
     yield ""
     yield line("last epoch", f"{info.epoch:,}, committed {_moment(info.committed_at)}")
     yield line("read", f"{info.records:,} records, {_bytes(info.bytes)}")
-    yield line("keys", f"{info.keys:,}" if info.exact else f"at most {info.keys:,} (they are pickles)")
+    keys = f"{info.keys:,}" if info.exact else f"at most {info.keys:,} (they are pickles)"
+    yield line("keys", f"{keys}, {info.cold_keys:,} of them cold" if info.cold_keys else keys)
     yield line(
         "on disk",
         f"{_bytes(info.disk_bytes)}: {_bytes(info.table_bytes)} tables, {_bytes(info.delta_bytes)} deltas, "

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from math import isfinite
 from typing import Any, NamedTuple, Protocol
 
-from asyncmr.kernel.columns import decode_column, encode_column
+from asyncmr.kernel.columns import decode_column, encode_column, is_pickle
 from asyncmr.kernel.nans import holds_nan, unify_nans
 
 Place = tuple[int, int]
@@ -126,6 +126,11 @@ def encode_value(value: Any) -> bytes:
         return _MARSHAL + marshal.dumps(value, 2)
     tag, data = encode_column([value])
     return _COLUMN + tag + data
+
+
+def is_pickled(found: Any) -> bool:
+    """Whether a key or value, as a row has it, holds a pickle."""
+    return type(found) is bytes and found[:1] == _COLUMN and is_pickle(found[1:2])
 
 
 def decode_value(data: bytes) -> Any:

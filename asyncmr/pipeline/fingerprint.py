@@ -22,6 +22,7 @@ from asyncmr.storage.compression import Codec
 
 _ROLES = ("mapper", "combiner", "reducer", "fold", "aggregator", "partitioner", "setup")
 _CODE = "code "
+PYTHON = "the version of Python"
 _MOST_TOLD = 5
 
 
@@ -65,7 +66,7 @@ def fingerprint(
 def encoding(hasher: KeyHasher) -> dict[str, str]:
     """What decides how blocks are read, and to which partition a key belongs."""
     return {
-        "the version of Python": f"{sys.implementation.cache_tag}, {sys.byteorder}-endian",
+        PYTHON: f"{sys.implementation.cache_tag}, {sys.byteorder}-endian",
         "the key of the hash": blake2b(repr(hasher.__reduce__()[1]).encode(), digest_size=8).hexdigest(),
     }
 

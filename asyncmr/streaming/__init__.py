@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncmr.kernel.results import JsonResults, ResultEncoder, Results
     from asyncmr.kernel.timestamps import Timestamp
+    from asyncmr.streaming.exporting import Exported, export_state
     from asyncmr.streaming.feed import Batch, Clock, Feed, Origin, Surroundings
+    from asyncmr.streaming.importing import Imported, import_state
     from asyncmr.streaming.inspecting import StateInfo, WindowKeys, inspect_state
     from asyncmr.streaming.sink import StreamSink
     from asyncmr.streaming.stream import Stream
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "Clock",
+    "Exported",
     "Feed",
+    "Imported",
     "JsonResults",
     "Origin",
     "ResultEncoder",
@@ -47,13 +51,17 @@ __all__ = [
     "WindowInfo",
     "WindowKeys",
     "Windowing",
+    "export_state",
+    "import_state",
     "inspect_state",
 ]
 
 _HOME = {
     "Batch": "asyncmr.streaming.feed",
     "Clock": "asyncmr.streaming.feed",
+    "Exported": "asyncmr.streaming.exporting",
     "Feed": "asyncmr.streaming.feed",
+    "Imported": "asyncmr.streaming.importing",
     "JsonResults": "asyncmr.kernel.results",
     "Origin": "asyncmr.streaming.feed",
     "ResultEncoder": "asyncmr.kernel.results",
@@ -71,6 +79,8 @@ _HOME = {
     "WindowInfo": "asyncmr.streaming.view",
     "WindowKeys": "asyncmr.streaming.inspecting",
     "Windowing": "asyncmr.streaming.windowing",
+    "export_state": "asyncmr.streaming.exporting",
+    "import_state": "asyncmr.streaming.importing",
     "inspect_state": "asyncmr.streaming.inspecting",
 }
 

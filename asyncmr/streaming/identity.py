@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from asyncmr.job import Job
 from asyncmr.kernel.hashing import KeyHasher
-from asyncmr.pipeline.fingerprint import described, encoding
+from asyncmr.pipeline.fingerprint import PYTHON, described, encoding
 from asyncmr.protocols import Decoder
 from asyncmr.streaming.mapping import key_groups
 from asyncmr.streaming.windowing import Windowing
 
-PYTHON = "the version of Python"
+__all__ = ["PYTHON", "TIME", "WINDOWS", "identity_of", "python"]
+
 WINDOWS = "the windows"
 TIME = "the time of a record"
 
@@ -23,3 +24,8 @@ def identity_of(job: Job, windowing: Windowing, decoder: Decoder, hasher: KeyHas
         "the format of the input": repr(decoder),
         **windowing.fingerprint(),
     }
+
+
+def python() -> str:
+    """This Python, as an identity has it."""
+    return encoding(KeyHasher())[PYTHON]

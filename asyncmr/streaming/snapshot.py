@@ -18,15 +18,18 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from asyncmr.errors import CorruptRunError, ResumeError, StorageError
-from asyncmr.streaming.store import FORMAT, StateFolder
+from asyncmr.kernel.cold import Place
+from asyncmr.streaming.store import FORMAT, FORMAT_OF, StateFolder
 
 
 class Stored(NamedTuple):
-    """A block of one table, as it was committed; those of a table come in the order in which they are to be read."""
+    """A block of one table, as it was committed; those of a table come in the order in which they are to be read. Of
+    its first `returned` keys there are cold rows, which count no more."""
 
     group: int
     pane: int
     number: int
+    returned: int
     data: bytes
 
 
@@ -93,7 +96,7 @@ class Snapshot:
         }
         self.identity = self.notes.pop("identity", {})
         self.progress = self.notes.pop("progress", {})
-        found = self.identity.get("the format of the state")
+        found = self.identity.pop(FORMAT_OF, None)
         if found != FORMAT:
             raise ResumeError(
                 f"the state in {self.path!r} was written by a version of asyncmr with another format ({found}, not "
@@ -120,21 +123,34 @@ class Snapshot:
 
     def blocks(self) -> Iterator[Stored]:
         """All blocks, key group by key group."""
-        rows = self._rows("SELECT grp, pane, number, data, checksum FROM blocks ORDER BY grp, pane, number")
-        for group, pane, number, data, checksum in rows:
+        rows = self._rows(
+            "SELECT grp, pane, number, returned, data, checksum FROM blocks ORDER BY grp, pane, number"
+        )
+        for group, pane, number, returned, data, checksum in rows:
             if zlib.crc32(data) != checksum:
                 raise CorruptRunError(
                     f"the state {self._file!r} is damaged: a block of key group {group} is not what was written; "
                     "put a copy of the folder in its place, or remove it and read the input from its beginning",
                     path=self._file,
                 )
-            yield Stored(group, pane, number, data)
+            yield Stored(group, pane, number, returned, data)
 
-    def _rows(self, query: str) -> Iterator[Any]:
+    def cold_places(self) -> dict[Place, int]:
+        """The tables that have cold rows, and how many."""
+        return {
+            (group, pane): keys for group, pane, keys in self._rows("SELECT grp, pane, keys FROM cold_places")
+        }
+
+    def cold(self, place: Place) -> Iterator[tuple[Any, Any]]:
+        """Key and accumulator of the cold rows of a table, as they are stored. Those of keys that are in a block, too,
+        count no more."""
+        return self._rows("SELECT key, value FROM cold WHERE grp = ? AND pane = ?", place)
+
+    def _rows(self, query: str, arguments: tuple[Any, ...] = ()) -> Iterator[Any]:
         assert self._open is not None
         with self._translated():
             # The map, since `yield from` would close the cursor, which fails once the database is closed.
-            yield from map(tuple, self._open.execute(query))
+            yield from map(tuple, self._open.execute(query, arguments))
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

@@ -28,6 +28,7 @@ from asyncmr.streaming.block_table import BlockTable, StoredBlock
 from asyncmr.streaming.cold_table import ColdTable
 from asyncmr.streaming.commit import Commit, Delta, Move
 
+FORMAT_OF = "the format of the state"
 FORMAT = "2"
 
 # So many bytes are kept of the lines that count nowhere.
@@ -103,7 +104,7 @@ class StateStore:
                 )
                 self._database.executescript(_TABLES + block_table.TABLES + cold_table.TABLES)
                 self._database.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
-                self._begin({"the format of the state": FORMAT, **identity})
+                self._begin({FORMAT_OF: FORMAT, **identity})
         except BaseException:
             self.close()
             raise
@@ -116,7 +117,8 @@ class StateStore:
         elif changed := differences(before, identity):
             raise ResumeError(
                 f"the state in {self.folder.path!r} is of another stream: {'; '.join(changed)}. "
-                "Run it as it was, or name another folder to begin anew",
+                "Run it as it was, name another folder to begin anew, or take along what was counted: asyncmr state "
+                "export, and import for what runs now",
                 path=self.folder.path,
                 differences=tuple(changed),
             )
@@ -145,6 +147,20 @@ class StateStore:
         """Makes notes durable, beside any epoch."""
         with self._transaction() as database:
             self._note(database, notes)
+
+    def adopt(
+        self,
+        *,
+        tokens: Sequence[tuple[str, str, float]] = (),
+        aside: Sequence[tuple[int, str, bytes]] = (),
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Adds what another state held: tokens of feeds with their times; lines that count nowhere, with their epoch
+        and why; and notes. To be opened anew before it is used otherwise."""
+        with self._transaction() as database:
+            database.executemany("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", tokens)
+            database.executemany("INSERT INTO aside (epoch, reason, data) VALUES (?, ?, ?)", aside)
+            self._note(database, notes or {})
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """The position of each partition of each feed."""

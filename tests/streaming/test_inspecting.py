@@ -27,7 +27,7 @@ def decimals(_key, line):
 JOB = Job(mapper=words, fold=operator.add, partitions=3)
 
 
-async def run(folder, batches, window="none", job=JOB, epochs=()):
+async def run(folder, batches, window="none", job=JOB, epochs=(), state_memory=None):
     """What a stream says of its windows at its end."""
     feed = Listed([batch.encode() for batch in batches], epochs)
     windowing = Windowing.of(window)
@@ -39,6 +39,7 @@ async def run(folder, batches, window="none", job=JOB, epochs=()):
         executor="inline",
         workers=1,
         clock=Instant(),
+        state_memory=state_memory,
         durable=False,
     ) as stream:
         await feed.given.wait()
@@ -62,12 +63,16 @@ LINES = st.lists(st.tuples(st.integers(0, 9), st.text("abc", min_size=1, max_siz
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(LINES, max_size=4), st.sampled_from(["2s", "4s/2s", "6s/4s", "5s/1s"]))
-async def test_a_key_counts_once_in_each_window(batches, windows):
+@given(
+    st.lists(LINES, max_size=4),
+    st.sampled_from(["2s", "4s/2s", "6s/4s", "5s/1s"]),
+    st.sampled_from([1, 1000, None]),
+)
+async def test_a_key_counts_once_in_each_window(batches, windows, state_memory):
     texts = ["".join(f"{1000 + 3 * time} {word}\n" for time, word in batch) for batch in batches]
     windowing = Windowing.of(f"{windows} late 1h event ^([0-9]+)")
     with tempfile.TemporaryDirectory() as folder:
-        await run(folder, texts, windowing)
+        await run(folder, texts, windowing, state_memory=state_memory)
         info = inspect_state(folder)
     found = {(window.start, window.end): window.keys for window in info.windows}
     keys: dict[tuple[float | None, float | None], set[str]] = {}
@@ -113,3 +118,14 @@ async def test_a_damaged_state_is_told(tmp_path):
     file.write_bytes(b"nonsense" * 1000)
     with pytest.raises(StorageError, match="it is damaged"):
         inspect_state(tmp_path / "state")
+
+
+async def test_keys_that_are_cold_are_told_while_the_stream_runs(tmp_path):
+    feed = Listed([b"- a b\n", b"- a c\n"])
+    async with Stream(
+        JOB, [feed], state=tmp_path, executor="inline", workers=1, clock=Instant(), state_memory=1
+    ) as stream:
+        await feed.given.wait()
+        assert await stream.get("a") == 2
+        info = inspect_state(tmp_path)
+    assert (info.epoch, info.keys, info.cold_keys) == (2, 3, 3)
