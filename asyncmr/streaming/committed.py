@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Literal
@@ -82,7 +83,7 @@ class Committed:
     @property
     def keys(self) -> int:
         """How many keys all tables have."""
-        return sum(self._keepers.keys.values())
+        return self._keepers.keys.total
 
     def queues(self) -> list[QueueInfo]:
         """Who works at an epoch."""
@@ -106,7 +107,7 @@ class Committed:
                     tell()
                 await self._updates.publish(told)
         if self._windowed and not self._stopped:
-            moved = self.progress.finish(self._windowing.ended(self._keepers.panes))
+            moved = self.progress.finish(self._windowing.ended(self._keepers.keys.panes))
             await self._updates.publish(await self._commit(Epoch(number + 1), moved))
         self._updates.end()
         self.ended.set()
@@ -127,7 +128,8 @@ class Committed:
         store, windowing = self.store, self._windowing
         splits = [cut.mapped for cut in epoch.cuts if cut.mapped is not None]
         mapped = [paned for split in splits for paned in split.panes]
-        panes = sorted({*self._keepers.panes, *(pane for pane, _ in mapped)})
+        here = {pane for pane, _ in mapped}
+        panes = sorted({*self._keepers.keys.panes, *here}) if here else self._keepers.keys.panes
         final = windowing.final(panes, *moved)
         expired = windowing.expired(panes, moved.after)
         if not (splits or epoch.positions or epoch.tokens or final or expired):
@@ -137,7 +139,7 @@ class Committed:
         encoders = [PAIRS] * self._updates.wanted + self._outputs.wanted
         wanted: list[Window] = []
         if encoders:
-            changed = windowing.changed({pane for pane, _ in mapped}) if windowing.emit == "updates" else []
+            changed = windowing.changed(here) if windowing.emit == "updates" else []
             wanted = [*(window for window in changed if window not in final), *final]
         async with self._turn:
             specs = [
@@ -171,7 +173,7 @@ class Committed:
                 },
             )
             await self._disk.run(store.commit, commit)
-            self._keepers.keys |= changes.keys
+            self._keepers.keys.update(changes.keys)
             self._final = moved.after
             if left_out is not self._left_out:
                 self._left_out, self.overflow = left_out, left_out.count()
@@ -207,16 +209,14 @@ class Committed:
 
     async def windows(self) -> list[WindowInfo]:
         """As `Stream.windows`."""
-        frontier = self._windowing.frontier(self._final)
-        keys: dict[int, int] = {}
-        for (_, pane), number in self._keepers.keys.items():
-            keys[pane] = keys.get(pane, 0) + number
+        counts, windowing = self._keepers.keys, self._windowing
+        frontier = windowing.frontier(self._final)
+        windows = windowing.held(counts.panes, self._final)
+        found = counts.within(map(windowing.windows.panes_of, windows))
         infos = []
-        for window in self._windowing.held(sorted(keys), self._final):
-            found = [keys[pane] for pane in self._windowing.windows.panes_of(window) if keys.get(pane)]
+        for window, (panes, keys) in zip(windows, found, strict=True):
             state: WindowState = "closed" if is_final(window, frontier) else "open"
-            times = seconds(window.start), seconds(window.end)
-            infos.append(WindowInfo(*times, sum(found), state, exact=len(found) < 2))
+            infos.append(WindowInfo(seconds(window.start), seconds(window.end), keys, state, panes == 1))
         return infos
 
     async def set_aside(self) -> list[tuple[str, bytes]]:
@@ -225,17 +225,21 @@ class Committed:
 
     def _panes(self, start: float | None) -> list[int]:
         """The panes of the window that starts then; by default of the latest."""
-        panes = self._keepers.panes
-        windows = self._windowing.held(panes, self._final)
+        panes, windowing = self._keepers.keys.panes, self._windowing
         if not self._windowed and start is not None:
             raise UsageError(f"window={start}: this stream has no windows, but running totals; leave it out")
-        found = windows[-1:] if start is None else [w for w in windows if seconds(w.start) == start]
-        return self._panes_of(found[0], panes) if found else []
+        found: list[Window] = []
+        if start is None:
+            found = windowing.held(panes[-1:], self._final)
+        elif math.isfinite(start):
+            around = windowing.held([windowing.windows.pane_of(round(start * 1000))], self._final)
+            found = [window for window in around if seconds(window.start) == start]
+        return self._panes_of(found[-1], panes) if found else []
 
     def _panes_of(self, window: Window, panes: Sequence[int]) -> list[int]:
-        """Those of these panes that are in a window."""
+        """Those of these panes, which are in order, that are in a window."""
         of = self._windowing.windows.panes_of(window)
-        return [pane for pane in panes if pane in of]
+        return list(panes[bisect_left(panes, of.start) : bisect_left(panes, of.stop)])
 
 
 def seconds(milliseconds: int | None) -> float | None:

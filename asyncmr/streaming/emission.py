@@ -6,7 +6,9 @@ before the frontier's last closed window is taken any more, so a window that end
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import takewhile
 
 from asyncmr.streaming.windows import Window, Windows
 
@@ -20,9 +22,12 @@ def final_windows(
     """
     if frontier is None:
         return []
+    some = sorted(panes)
+    if before is not None and (first := windows.first_after(before)) is not None:
+        some = some[bisect_left(some, first) :]
     return [
         window
-        for window in windows.over(panes)
+        for window in windows.over(some)
         if window.end is not None and window.end <= frontier and (before is None or window.end > before)
     ]
 
@@ -38,6 +43,9 @@ def expired_panes(
     """The panes that may go: their last window is final since `retain` milliseconds. None keeps all."""
     if frontier is None or retain is None:
         return []
-    return [
-        pane for pane in panes if (end := windows.last_end(pane)) is not None and end + retain <= frontier
-    ]
+
+    def expired(pane: int) -> bool:
+        end = windows.last_end(pane)
+        return end is not None and end + retain <= frontier
+
+    return list(takewhile(expired, sorted(panes)))

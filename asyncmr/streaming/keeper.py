@@ -24,6 +24,7 @@ from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.storage.disk import Disk, finish
 from asyncmr.storage.runs import BlockStore
 from asyncmr.streaming.changes import Changes, moves_of
+from asyncmr.streaming.key_counts import KeyCounts
 from asyncmr.streaming.store import StateStore
 from asyncmr.streaming.telling import Telling
 from asyncmr.workers import Account, Buffer, Pool, Program, RemoteError, Session, SlotDied, SlotTimeout
@@ -48,7 +49,7 @@ class Keeper:
         tolerance: Tolerance,
         room: int,
         most: list[int] | None,
-        keys: dict[Place, int],
+        keys: KeyCounts,
     ) -> None:
         self.groups = groups
         self._pool = pool
@@ -186,7 +187,7 @@ class Keeper:
             return
         data = b"".join(block.data for block in blocks)
         loaded = Changes.of(await self._call("load", (places, cold), data))
-        self._keys |= loaded.keys
+        self._keys.update(loaded.keys)
         if loaded.full:
             await self._tidy()
 

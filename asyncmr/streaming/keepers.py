@@ -18,6 +18,7 @@ from asyncmr.storage.disk import Disk
 from asyncmr.storage.runs import BlockStore
 from asyncmr.streaming.changes import Changes
 from asyncmr.streaming.keeper import STAGE, Keeper
+from asyncmr.streaming.key_counts import KeyCounts
 from asyncmr.streaming.store import StateStore
 from asyncmr.streaming.telling import Telling
 from asyncmr.workers import Pool, Program
@@ -47,7 +48,7 @@ class Keepers:
     ) -> None:
         self._groups = partitioning.partitions
         self._partitioning = partitioning
-        self.keys: dict[Place, int] = {}
+        self.keys = KeyCounts()
         self._full: list[Keeper] = []
         self._keepers = [
             Keeper(
@@ -126,15 +127,9 @@ class Keepers:
         items = await keeper.asked("get", (group, list(panes)), encode_pairs([key], [None]))
         return decode_pairs(bytes(items[0][1]))[1][0] if items else None
 
-    @property
-    def panes(self) -> list[int]:
-        """The panes that have keys."""
-        return sorted({pane for _, pane in self.keys})
-
     async def drop(self, panes: Sequence[int]) -> None:
         """Forgets panes, which are committed as dropped."""
-        for place in [place for place in self.keys if place[1] in panes]:
-            del self.keys[place]
+        self.keys.drop(panes)
         await self._each(lambda keeper: keeper.asked("drop", list(panes)))
 
     async def close(self) -> None:

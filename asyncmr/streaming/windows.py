@@ -39,6 +39,9 @@ class Windows(Protocol):
     def panes_of(self, window: Window) -> range:
         """The panes of a window."""
 
+    def first_after(self, time: int) -> int | None:
+        """The first pane of the windows that end after `time`; None if all are."""
+
     def open_from(self, frontier: int | None) -> int | None:
         """The first pane of which no window has ended at `frontier` (None: before all time); None if all are open.
 
@@ -61,6 +64,9 @@ class RunningTotals:
 
     def panes_of(self, window: Window) -> range:
         return range(1)
+
+    def first_after(self, time: int) -> int | None:
+        return None
 
     def open_from(self, frontier: int | None) -> int | None:
         return None
@@ -89,17 +95,22 @@ class _Paned:
 
     def over(self, panes: Iterable[int]) -> list[Window]:
         pane, size, slide = self.pane_ms, self.size_ms, self.slide_ms
-        starts: set[int] = set()
-        for number in panes:
+        starts: list[int] = []
+        for number in sorted(panes):
             last = number * pane // slide * slide
             first = ((number + 1) * pane - size + slide - 1) // slide * slide
-            starts.update(range(first, last + 1, slide))
-        return [Window(start, start + size) for start in sorted(starts)]
+            # Neighbouring panes are in nearly the same windows.
+            begin = max(first, starts[-1] + slide) if starts else first
+            starts.extend(range(begin, last + 1, slide))
+        return [Window(start, start + size) for start in starts]
 
     def panes_of(self, window: Window) -> range:
         assert window.start is not None
         assert window.end is not None
         return range(window.start // self.pane_ms, window.end // self.pane_ms)
+
+    def first_after(self, time: int) -> int | None:
+        return ((time - self.size_ms) // self.slide_ms + 1) * self.slide_ms // self.pane_ms
 
     def open_from(self, frontier: int | None) -> int | None:
         if frontier is None:

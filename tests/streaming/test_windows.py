@@ -35,6 +35,12 @@ def test_the_windows_of_a_moment_are_those_of_its_pane(windows, time):
 
 
 @settings(deadline=None)
+@given(kinds(), st.sets(st.integers(-20, 20)))
+def test_the_windows_of_panes_are_those_of_each_of_them(windows, panes):
+    assert windows.over(panes) == sorted({window for pane in panes for window in windows.over([pane])})
+
+
+@settings(deadline=None)
 @given(kinds(), TIMES)
 def test_a_pane_is_in_a_window_when_its_moments_are(windows, time):
     for window in over_a_moment(windows, time):
