@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 from asyncmr.errors import UsageError
 from asyncmr.sizes import parse_size
 from benchmarks import memory, peers
+from benchmarks.backpressure import backpressure
 from benchmarks.cgroups import NoCgroup
 from benchmarks.comparison import compare, tell
 from benchmarks.day import SECONDS, day
@@ -97,7 +98,11 @@ def _studies(options: argparse.Namespace) -> Iterator[Study]:
     if options.day:
         sized = {} if options.size is None else {"size": options.size}
         yield day(data=options.data, seconds=options.day, workers=options.workers, **sized)
-    chosen = options.memory or options.cgroup or options.growth or options.stragglers or options.day
+    if options.backpressure:
+        limit = {} if options.engine_memory is None else {"memory": options.engine_memory}
+        yield backpressure(data=options.data, workers=options.workers, **limit)
+    studies = ("memory", "cgroup", "growth", "stragglers", "day", "backpressure")
+    chosen = any(getattr(options, name) for name in studies)
     if not chosen or options.workloads:
         yield from _workloads(options, common)
 
@@ -243,4 +248,5 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what a stream holds after each of 24 hours, which pass in so many seconds (default: {SECONDS:.0f})",
     )
     add("--stragglers", action="store_true", help="what backup tasks save where one worker is slow")
+    add("--backpressure", action="store_true", help="the memory of a stream behind what is slow")
     return parser
