@@ -73,15 +73,19 @@ def main(args: Sequence[str] | None = None) -> int:
         _complain("terminated")
         return 143
     except UserCodeError as error:
-        _complain(str(error))
+        _complain(f"{error}{_notes(error)}")
         if error.__cause__ is not None:
             cause = error.__cause__
             trace = str(cause) if isinstance(cause, RemoteTraceback) else traceback_of(cause)
             click.echo(f"\n{user_frames(trace).strip()}", err=True)
         return 1
     except AsyncMRError as error:
-        _complain(in_options(str(error)))
+        _complain(f"{in_options(str(error))}{_notes(error)}")
         return 2 if isinstance(error, UsageError) else 1
+
+
+def _notes(error: AsyncMRError) -> str:
+    return "".join(f"\n  {in_options(note)}" for note in getattr(error, "__notes__", ()))
 
 
 def _complain(message: str) -> None:

@@ -75,7 +75,7 @@ class FailureLimit:
         if self._told is not None and 0 <= now - self._told < _PAUSE:
             return
         _log.warning(
-            "job %r: the mapper failed on %s lines, %s by now; they are set aside. One of them: %s: %r",
+            "job %r: the mapper failed on %s more lines, %s by now, which are set aside; for instance %s: %r",
             self._job,
             f"{self._untold:,}",
             f"{total:,}",

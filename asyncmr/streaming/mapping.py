@@ -12,7 +12,7 @@ from asyncmr.batches import batch_kind
 from asyncmr.connectors.line_numbers import line_number
 from asyncmr.connectors.memory import Collected
 from asyncmr.counters import Counts
-from asyncmr.errors import UsageError
+from asyncmr.errors import MapperError, RecordError, UsageError
 from asyncmr.job import Job, Step
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.formats import SlicedPairs
@@ -175,6 +175,10 @@ class StreamMapper:
         try:
             done = await mapper.committed(split)
             failed = await self._failed(split, [block for _, block in done.outcome.skipped])
+        except (MapperError, RecordError) as error:
+            if not self._resources.tolerance.skips:
+                error.add_note('on_error="skip" sets such lines aside, and the stream goes on')
+            raise
         finally:
             split.release()
         made, facts = done.outcome, done.facts

@@ -193,3 +193,33 @@ async def test_what_cannot_be_served_is_refused(tmp_path, arguments, why):
     assert process.returncode == 2
     assert said.decode().startswith("asyncmr: ")
     assert why in said.decode()
+
+
+SUMMED = """
+import operator
+import asyncmr
+
+job = asyncmr.Job(mapper=lambda _, line: [(line, int(line))], fold=operator.add, name="summed")
+"""
+
+
+async def test_a_line_that_fails_ends_it_unless_such_lines_are_skipped(tmp_path):
+    (tmp_path / "summed.py").write_text(SUMMED)
+    log = tmp_path / "log"
+    log.touch()
+    job = ("tail:log", "--job", "summed.py:job", "--state", "state")
+    async with serving(tmp_path, *job) as daemon:
+        log.write_text("1\n1\ntwo\n")
+        assert daemon.process.stderr is not None
+        said = (await daemon.process.stderr.read()).decode()
+        assert await daemon.process.wait() == 1
+        assert f"at {log}, line 3\n  record: 'two'\n  --on-error skip sets such lines aside" in said
+    async with serving(tmp_path, *job, "--on-error", "skip", "--skip-limit", "1") as daemon:
+        await daemon.reaches("1", 2)
+        assert (await daemon.ask("/v1/stats"))["records"] == 3
+        with log.open("a") as lines:
+            lines.write("three\n")
+        assert daemon.process.stderr is not None
+        said = (await daemon.process.stderr.read()).decode()
+        assert await daemon.process.wait() == 1
+        assert f"more than skip_limit=1 allows; one of them: {log}, byte 8: ValueError: " in said

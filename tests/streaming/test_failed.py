@@ -112,10 +112,10 @@ def test_a_line_is_told_with_its_place_and_without_its_words(caplog):
         for now in (0.0, 5.0, 12.0):
             limit.tell(10, [one], now)
     assert [record.getMessage() for record in caplog.records] == [
-        "job 'job': the mapper failed on 2 lines, 10 by now; they are set aside. "
-        r"One of them: /var/log/a, byte 7: 'ValueError: x\n'",
-        "job 'job': the mapper failed on 4 lines, 10 by now; they are set aside. "
-        r"One of them: /var/log/a, byte 7: 'ValueError: x\n'",
+        "job 'job': the mapper failed on 2 more lines, 10 by now, which are set aside; "
+        r"for instance /var/log/a, byte 7: 'ValueError: x\n'",
+        "job 'job': the mapper failed on 4 more lines, 10 by now, which are set aside; "
+        r"for instance /var/log/a, byte 7: 'ValueError: x\n'",
     ]
 
 
