@@ -11,7 +11,7 @@ from typing import Any
 from asyncmr.aggregators import Count, Sum
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.failures import fail_in_table, fail_on_key, stopped_early
-from asyncmr.kernel.tables import Table, last_given, stream_merged
+from asyncmr.kernel.tables import Table, add_integers, last_given, stream_merged
 from asyncmr.protocols import Aggregator, Columns, Pair
 
 
@@ -25,8 +25,9 @@ class AggregateReduction:
     def __init__(self, aggregator: Aggregator) -> None:
         self._aggregator = aggregator
         self._counts = type(aggregator) is Count
-        self._merge = operator.add if type(aggregator) in (Count, Sum) else aggregator.merge
-        self.finishes = type(aggregator) not in (Count, Sum)
+        self._adds = type(aggregator) in (Count, Sum)
+        self._merge = operator.add if self._adds else aggregator.merge
+        self.finishes = not self._adds
 
     def table(self) -> Table:
         return Counter() if self._counts else {}
@@ -58,6 +59,8 @@ class AggregateReduction:
             if len(table) == len(run.keys):
                 return
             table.clear()
+        if self._adds and add_integers(table, run, "aggregator", self._aggregator):
+            return
         merge, key = self._merge, None
         try:
             for key, value in zip(run.keys, run.values, strict=True):

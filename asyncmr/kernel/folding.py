@@ -9,7 +9,7 @@ from typing import Any
 from asyncmr.functions import Fold
 from asyncmr.kernel.blocks import Slice
 from asyncmr.kernel.failures import fail_in_table, fail_on_key
-from asyncmr.kernel.tables import Table, stream_merged
+from asyncmr.kernel.tables import Table, add_integers, stream_merged
 from asyncmr.protocols import Columns, Pair
 
 
@@ -37,6 +37,8 @@ class FoldReduction:
             if len(table) == len(run.keys):
                 return
             table.clear()
+        if self._adds and add_integers(table, run, "fold", self._fold):
+            return
         self._take(table, zip(run.keys, run.values, strict=True), None)
 
     absorb_columns = gather

@@ -133,12 +133,15 @@ class State:
         """
         wanted, windows, epoch, encoders = argument
         whole = set(wanted)
-        changed = self._merge_taken()
-        for place in sorted(changed.keys() | (whole & self._kept.keys())):
+        changed: dict[Place, Changed] = {}
+        # Each is given right after it was merged, while the processor has it in its cache.
+        for place in sorted(self._taken.keys() | (whole & self._kept.keys())):
+            if place in self._taken and (merged := self._merge(place, self._taken.pop(place))):
+                changed[place] = merged
             kept = self._kept[place]
             if place in whole:
                 yield ("snapshot", *place, kept.keys, len(kept.returned)), _block(kept, kept.returned)
-            else:
+            elif place in changed:
                 keys, back = changed[place]
                 yield ("delta", *place, kept.keys, len(back)), _block(kept, back, keys)
         groups = sorted({group for group, _ in self._kept}) if windows else []
@@ -165,21 +168,18 @@ class State:
                 names, values = map(list, zip(*some, strict=True))
                 yield names, values
 
-    def _merge_taken(self) -> dict[Place, Changed]:
-        """Merges what was taken in into the tables; the keys that this changed."""
-        changed = {}
-        for place, taken in self._taken.items():
-            keys, values, counts = self._reduction.partials(taken)
-            kept = self._at(place)
-            back = self._back(place, kept, keys) if kept.has_cold else []
-            if self._most is not None and kept.keys + len(keys) > self._most[place[0]]:
-                keys, values = self._admitted(place, kept, keys, values)
-            if keys or back:
-                self._reduction.gather(kept.table, Slice((), keys, values, counts))
-                kept.met(keys, len(keys))
-                changed[place] = Changed(keys, back)
-        self._taken = {}
-        return changed
+    def _merge(self, place: Place, taken: Table) -> Changed | None:
+        """Merges what was taken in into the table of a place; the keys that this changed, if there are any."""
+        keys, values, counts = self._reduction.partials(taken)
+        kept = self._at(place)
+        back = self._back(place, kept, keys) if kept.has_cold else []
+        if self._most is not None and kept.keys + len(keys) > self._most[place[0]]:
+            keys, values = self._admitted(place, kept, keys, values)
+        if not keys and not back:
+            return None
+        self._reduction.gather(kept.table, Slice((), keys, values, counts))
+        kept.met(keys, len(keys))
+        return Changed(keys, back)
 
     def _back(self, place: Place, kept: Kept, keys: list[Any]) -> list[Any]:
         """Takes those of these keys that are cold back into their table, and any that share a hash with them."""
