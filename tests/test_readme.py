@@ -22,6 +22,7 @@ PAGES = [
     "docs/jobs.md",
     "docs/sinks.md",
     "docs/sources-and-sinks.md",
+    "docs/state.md",
 ]
 
 
