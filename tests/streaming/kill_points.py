@@ -22,12 +22,13 @@ import signal
 import sys
 import traceback
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import asyncmr
 from asyncmr import Job
-from asyncmr.streaming.commit import Commit
+from asyncmr.streaming.commit import Commit, Move
 from asyncmr.streaming.store import StateStore
 from asyncmr.streaming.stream import Stream
 from tests.streaming.fatal_file import CarelessFile, FatalFile, FatalLines, rightly_written
@@ -39,7 +40,7 @@ ORACLE = Counter(word.decode() for batch in BATCHES for word in batch.split(b"\n
 BESIDE = [ORACLE.total(), len(BATCHES), {"lines": {"good": len(BATCHES)}}]
 STEPS = (
     "read", "written in part", "written", "synced", "kept", "begin", "deltas", "positions", "tokens", "commit",
-    "committed", "told",
+    "committed", "told", "cold", "stays", "moved",
 )  # fmt: skip
 
 
@@ -63,6 +64,15 @@ class TwoTransactions(StateStore):
 
     def _write_positions(self, database, commit):
         pass
+
+
+class TwoMoves(StateStore):
+    """Another mutant: keys leave their table in one transaction, and become cold in the next."""
+
+    def move(self, moves: Sequence[Move]) -> None:
+        super().move([Move(move.place, stays=move.stays, cold=move.cold) for move in moves])
+        with self._transaction():
+            self._cold.move(moves)
 
 
 class Fatal:
@@ -113,10 +123,16 @@ class Kinds(NamedTuple):
     file: type[FatalFile] = FatalFile
 
 
-MUTANTS = {"two-transactions": Kinds(store=TwoTransactions), "careless-file": Kinds(file=CarelessFile)}
+MUTANTS = {
+    "two-transactions": Kinds(store=TwoTransactions),
+    "two-moves": Kinds(store=TwoMoves),
+    "careless-file": Kinds(file=CarelessFile),
+}
 
 
-async def stream(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> tuple[dict[str, int], list[Any]]:
+async def stream(
+    folder: Path, fatal: Fatal, keepers: int, state_memory: int | None, kinds: Kinds
+) -> tuple[dict[str, int], list[Any]]:
     def make_store(path, *, durable):
         return kinds.store(path, durable=durable, reach=fatal.reach)
 
@@ -131,6 +147,7 @@ async def stream(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> tupl
         clock=FatalClock(fatal),
         durable=False,
         make_store=make_store,
+        state_memory=state_memory,
         on_error="skip",
     ) as running:
         await running.join()
@@ -140,13 +157,13 @@ async def stream(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> tupl
         return dict(await running.top(100)), [stats.pairs, stats.skipped, stats.counters]
 
 
-def child(folder: Path, fatal: Fatal, keepers: int, kinds: Kinds) -> bool:
+def child(folder: Path, fatal: Fatal, keepers: int, state_memory: int | None, kinds: Kinds) -> bool:
     """Runs the stream in a process of its own; whether it was killed. What it counted lies in a file then."""
     pid = os.fork()
     if not pid:
         status = 1
         try:
-            counts = asyncio.run(stream(folder, fatal, keepers, kinds))
+            counts = asyncio.run(stream(folder, fatal, keepers, state_memory, kinds))
             (folder / "counts").write_text(json.dumps(counts))
             status = 0
         except BaseException:
@@ -168,12 +185,12 @@ def main(folder: Path, kinds: Kinds) -> int:
         for times in (1, 2, 3):
             room = folder / f"{step}-{times}"
             room.mkdir()
-            keepers = 1
-            if child(room, Fatal(step, times), keepers, kinds):
+            # Without memory for them, all keys are cold between two epochs.
+            state_memory = None if times == 2 else 1
+            if child(room, Fatal(step, times), 1, state_memory, kinds):
                 kills += 1
-                keepers = 3
-                kills += child(room, Fatal(step, 2), keepers, kinds)
-                child(room, Fatal("", 0), 2, kinds)
+                kills += child(room, Fatal(step, 2), 3, 1, kinds)
+                child(room, Fatal("", 0), 2, state_memory, kinds)
             counts, beside = json.loads((room / "counts").read_text())
             if counts != ORACLE or beside != BESIDE or not rightly_written(room / "changes", ORACLE):
                 wrong.append(f"{step}-{times}")

@@ -45,6 +45,11 @@ async def test_a_file_that_keeps_what_was_not_committed_is_caught(tmp_path):
     assert {"written in part-1", "synced-1", "begin-2", "deltas-1"} <= set(told["wrong"])
 
 
+async def test_keys_that_become_cold_in_a_transaction_of_their_own_are_caught(tmp_path):
+    told = await kill_points(tmp_path, "two-moves")
+    assert "moved-1" in told["wrong"]
+
+
 def dying_mapper(marker):
     def mapper(_key, line):
         if line == "die" and not os.path.exists(marker):

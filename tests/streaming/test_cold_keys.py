@@ -1,0 +1,89 @@
+"""A state that is larger than the memory it is given: nothing that can be asked of it is different."""
+
+from __future__ import annotations
+
+import math
+import operator
+import tempfile
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import asyncmr
+from asyncmr import Job
+from asyncmr.streaming import Stream
+from tests.streaming.feeds import Instant, Listed
+
+KEYS: list[Any] = [
+    "a", "b", "A", "é", "😀", "\ud800", "nul\0", "line\n", "", b"bytes", 1, 1.0, True, -7, 2**63, -(2**63), 0.5,
+    math.inf, math.nan, None, ("a", 1), ("a", 1.0), ("a", math.nan), frozenset({"x", "y"}), "c", "d", "e",
+]  # fmt: skip
+
+
+def keys_of(_key, line):
+    return [(KEYS[int(number)], 1) for number in line.split()[1:]]
+
+
+def numbers_of(_key, line):
+    return [(f"k{number}", int(number)) for number in line.split()[1:]]
+
+
+COUNT = Job(mapper=keys_of, fold=operator.add, partitions=3)
+MEAN = Job(mapper=numbers_of, aggregator=asyncmr.Mean(), partitions=3)
+DISTINCT = Job(mapper=numbers_of, aggregator=asyncmr.Distinct(), partitions=3)
+
+LINES = st.lists(st.integers(0, len(KEYS) - 1), max_size=5).map(lambda keys: " ".join(map(str, keys)))
+BATCHES = st.lists(st.lists(LINES, min_size=1, max_size=3), min_size=1, max_size=6)
+
+
+def shown(pairs):
+    """Pairs to compare, also by the type of the key."""
+    return [(repr(key), value) for key, value in pairs]
+
+
+async def seen(batches, cuts, *, job, window=None, **options):
+    """All that a stream says of its input, which is cut into runs."""
+    said: list[Any] = []
+    given_ = ["".join(f"{place} {line}\n" for line in lines).encode() for place, lines in enumerate(batches)]
+    with tempfile.TemporaryDirectory() as folder:
+        for end in [*cuts, len(batches)]:
+            feed = Listed(given_[:end])
+            async with Stream(
+                job,
+                [feed],
+                window=window,
+                state=folder,
+                executor="inline",
+                workers=1,
+                clock=Instant(),
+                durable=False,
+                **options,
+            ) as stream:
+                updates = stream.updates()
+                if end == len(batches):
+                    await stream.join()
+                    said += [
+                        (update.window, update.final, shown(update.changes))
+                        async for update in updates
+                        if update.final
+                    ]
+                else:
+                    await feed.given.wait()
+                windows = await stream.windows()
+                starts = [found.start for found in windows]
+                tops = [await stream.top(k, start) for start in starts for k in (1, 3, 100)]
+                one = [await stream.get(key, start) for start in starts for key in [*KEYS, "k1", "k2"]]
+                said += [windows, list(map(shown, tops)), one, stream.stats().keys]
+    return said
+
+
+@pytest.mark.parametrize("job", [COUNT, MEAN, DISTINCT], ids=["count", "mean", "distinct"])
+@pytest.mark.parametrize("window", [None, "2s event ^\\d+", "3s/1s event ^\\d+"])
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(batches=BATCHES, cut=st.integers(0, 6), keepers=st.integers(1, 2), memory=st.sampled_from([1, 2000]))
+async def test_what_is_cold_changes_no_answer(job, window, batches, cut, keepers, memory):
+    cuts = [cut] if cut < len(batches) else []
+    hot = await seen(batches, cuts, job=job, window=window)
+    assert await seen(batches, cuts, job=job, window=window, keepers=keepers, state_memory=memory) == hot
