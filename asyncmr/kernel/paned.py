@@ -10,7 +10,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator
 from copy import copy
-from functools import lru_cache
 from itertools import groupby
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -46,6 +45,7 @@ class PanedProgram(StepProgram):
         self._shares = shares
         self._cut = PaneCut()
         self._division: Division | None = None
+        self._last: dict[tuple[bytes, PaneCut], Division] = {}
 
     def paned(self, argument: tuple[tuple[Any, ...], str, Any], feed: Feed) -> Task:
         """Another method on a split. `argument`: a `PaneCut`, the name of the method, and its argument."""
@@ -76,9 +76,16 @@ class PanedProgram(StepProgram):
     def share(self, argument: tuple[int, int], feed: Feed) -> Task:
         """As of any split."""
         (data,) = feed.ask(())
-        return (
-            yield from self._within(_divided(self._rule, bytes(data), self._cut), super().share, argument)
-        )
+        return (yield from self._within(self._divided(bytes(data)), super().share, argument))
+
+    def _divided(self, data: bytes) -> Division:
+        """The shares of a split mostly go to the same few workers, and each would divide it again."""
+        division = self._last.get((data, self._cut))
+        if division is None:
+            division = divide(self._rule, data, *self._cut)
+            self._last.clear()
+            self._last[data, self._cut] = division
+        return division
 
     def _within(self, division: Division, method: Callable[[Any, Feed], Task], argument: Any) -> Task:
         """The method on the divided lines; what fails is told with its place in the split."""
@@ -197,9 +204,3 @@ class _Once:
 
     def ask(self, wanted: tuple[int, ...]) -> list[memoryview]:
         return [self._data]
-
-
-# The shares of a split mostly go to the same few workers, and each would divide it again.
-@lru_cache(maxsize=1)
-def _divided(rule: PaneRule, data: bytes, cut: PaneCut) -> Division:
-    return divide(rule, data, *cut)

@@ -69,11 +69,10 @@ class Division:
         if not self._starts:
             lengths = [len(line) + 1 for line in self._block.split(b"\n")]
             begins = list(accumulate(lengths, initial=0))
-            taken = [(place, index) for index, place in enumerate(self._places) if isinstance(place, int)]
-            start = 0
-            for _, index in sorted(taken):
-                self._starts.append((start, begins[index]))
-                start += lengths[index]
+            taken = [(place, line) for line, place in enumerate(self._places) if isinstance(place, int)]
+            lines = [line for _, line in sorted(taken)]
+            starts = accumulate((lengths[line] for line in lines), initial=0)
+            self._starts[:] = [(start, begins[line]) for start, line in zip(starts, lines, strict=False)]
         start, begin = self._starts[bisect(self._starts, position, key=itemgetter(0)) - 1]
         return begin + position - start
 

@@ -36,7 +36,7 @@ from asyncmr.protocols import Decoder, Split
 from asyncmr.storage.block import Block
 from asyncmr.streaming.cold_rows import ColdRows
 from asyncmr.streaming.failed import FAILED, Failed, failed_lines
-from asyncmr.workers import Account
+from asyncmr.workers import Account, Program
 
 KEY_GROUPS = 64
 
@@ -100,8 +100,8 @@ class MappedSplit:
 
 
 class StreamMapper:
-    """Maps the splits of a stream, whose `partitioning` are its key groups. `program` also keeps its state, and
-    gives results as `encoders` have them. `rule`: how lines are divided by their time, if they are."""
+    """Maps the splits of a stream, whose `partitioning` are its key groups. `program` keeps its state, and gives
+    results as `encoders` have them. `rule`: how lines are divided by their time, if they are."""
 
     def __init__(
         self,
@@ -120,22 +120,27 @@ class StreamMapper:
         made: Callable[..., StepProgram] = StepProgram
         if rule is not None:
             made = partial(PanedProgram, rule=rule, shares=self.partitioning.partitions)
-        self.program = resources.programs.of(
-            job,
-            ("stream", decoder, encoders, rule),
-            lambda: made(
-                mapper=mapper,
-                decoder=decoder,
-                encoder=SlicedPairs(),
-                reduction=reduction_of(step),
-                layout=BucketLayout(self.partitioning, 1, bucket_bytes=limits.bucket),
-                preparation=prepared,
-                table_bytes=limits.table,
-                results=encoders,
-                cold=ColdRows,
-            ),
-            parts=parts,
-        )
+
+        def program(verify: float) -> Program:
+            return resources.programs.of(
+                job,
+                ("stream", decoder, encoders, rule, verify),
+                lambda: made(
+                    mapper=mapper,
+                    decoder=decoder,
+                    encoder=SlicedPairs(),
+                    reduction=reduction_of(step, verify),
+                    layout=BucketLayout(self.partitioning, 1, bucket_bytes=limits.bucket),
+                    preparation=prepared,
+                    table_bytes=limits.table,
+                    results=encoders,
+                    cold=ColdRows,
+                ),
+                parts=parts,
+            )
+
+        # What is put aside to be verified has no place in tables that are kept for ever.
+        self.program = program(0.0)
         self.title = job.title
         self._resources = resources
         ledger = Ledger(job.title)
@@ -144,7 +149,7 @@ class StreamMapper:
             attempts=Attempts(
                 resources.pool,
                 Account(job.title),
-                self.program,
+                program(resources.verify),
                 job=job.title,
                 tolerance=resources.tolerance,
                 trail=skipping.trail,

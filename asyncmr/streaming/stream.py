@@ -69,8 +69,8 @@ class Stream:
     `window`: what the values are of, as `Windowing.of` takes it: "1m", "10m/1m", "1m event json:time"; by default all
     time. `sinks`: where what changes is written, exactly once (`JsonLinesFile`).
     `interval`: seconds after which what was read is committed. `workers`, `retries`, `task_timeout`, `setup_timeout`,
-    `executor` and `hash_key`: as for `Engine`. `keepers`: how many more processes hold the state; this and `workers`
-    may be others at each start. `memory`: what all of them may use; keepers get three quarters of what the workers
+    `verify` (where lines are mapped), `executor` and `hash_key`: as for `Engine`. `keepers`: how many more processes
+    hold the state; this and `workers` may be others at each start. `memory`: what all of them may use; keepers get three quarters of what the workers
     leave. `state_memory`: the tables of all keepers take so much of it, half of that by default; keys for which there
     is no room are on disk. `max_keys`: so many keys are kept, in each pane of time where there are windows; new ones
     beyond that are left out, and counted (`StreamStats.overflow`). `on_error`: with "skip" a line on which the mapper
@@ -109,6 +109,7 @@ class Stream:
         setup_timeout: float | None = None,
         on_error: Literal["fail", "skip"] = "fail",
         skip_limit: int | None = None,
+        verify: float = 0.0,
         executor: Literal["process", "thread", "inline"] = "process",
         hash_key: int | None = None,
         decoder: Decoder | None = None,
@@ -158,6 +159,7 @@ class Stream:
             setup_timeout=setup_timeout,
             on_error=on_error,
             skip_limit=skip_limit,
+            verify=verify,
             executor=executor,
             **tuning,
         )

@@ -7,8 +7,11 @@ import operator
 import os
 import signal
 import sys
+import tempfile
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import asyncmr
 from asyncmr import Job, SkipLimitError, UsageError
@@ -63,6 +66,29 @@ async def test_a_line_in_a_window_that_fails_does_not_keep_time_back():
             {"c": 1},
         ]
         assert await stream.set_aside() == [("failed", b"3 bad\n11 bad\n"), ("untimed", b"no time\n")]
+
+
+LINES = st.lists(st.sampled_from(["1 a", "12 b", "3 a b", "14 bad", "bad"]), min_size=1, max_size=4)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    batches=st.lists(LINES, max_size=5),
+    stop=st.integers(0, 5),
+    epochs=st.lists(st.integers(1, 3), max_size=3),
+)
+async def test_however_it_is_cut_and_stopped_a_stream_skips_what_the_batch_job_skips(batches, stop, epochs):
+    texts = ["".join(f"{line}\n" for line in lines).encode() for lines in batches]
+    async with asyncmr.Engine(executor="inline", workers=1, on_error="skip") as engine:
+        result = await engine.collect(PICKY, asyncmr.records([line for lines in batches for line in lines]))
+    with tempfile.TemporaryDirectory() as folder:
+        for until in (stop, len(texts)):
+            async with inline([Listed(texts[:until], epochs)], state=folder) as stream:
+                await stream.join()
+                assert until != len(texts) or dict(await stream.top(9)) == dict(result)
+                stats = stream.stats()
+    assert stats.skipped == sum(stage.skipped for stage in result.report.stages.values())
+    assert stats.counters == result.report.counters
 
 
 def deadly(_key, line):

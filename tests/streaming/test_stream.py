@@ -201,6 +201,15 @@ async def test_a_line_of_a_file_that_fails_is_told_with_file_and_number(kind, tm
     assert (caught.value.path, caught.value.line) == (str(path), 3)
 
 
+@pytest.mark.parametrize("window", [None, r"10s event ^(\d+)"])
+async def test_a_fold_that_is_not_associative_is_found_where_that_is_looked_for(window):
+    feed = Listed([b"1 a\n2 a\n3 a\n" * 3])
+    job = Job(mapper=lambda _key, line: [("all", int(line[0]))], fold=operator.sub)
+    with pytest.raises(asyncmr.OperatorError, match="associative"):
+        async with inline(job, [feed], window=window, verify=1.0) as stream:
+            await stream.join()
+
+
 async def test_a_fold_that_raises_in_a_keeper_is_told_with_the_key():
     def fold(a, b):
         raise ValueError("no")
