@@ -70,13 +70,13 @@ class Stream:
     time. `sinks`: where what changes is written, exactly once (`JsonLinesFile`).
     `interval`: seconds after which what was read is committed. `workers`, `retries`, `task_timeout`, `setup_timeout`,
     `verify` (where lines are mapped), `executor` and `hash_key`: as for `Engine`. `keepers`: how many more processes
-    hold the state; this and `workers` may be others at each start. `memory`: what all of them may use; keepers get three quarters of what the workers
-    leave. `state_memory`: the tables of all keepers take so much of it, half of that by default; keys for which there
-    is no room are on disk. `max_keys`: so many keys are kept, in each pane of time where there are windows; new ones
-    beyond that are left out, and counted (`StreamStats.overflow`). `on_error`: with "skip" a line on which the mapper
-    raises, hangs or dies is set aside, instead of ending the stream; `skip_limit`: at most so many in the life of the
-    state. `decoder`: what makes records of lines. `durable`: an epoch is forced to the disk when it is committed, so
-    that no power failure takes it back; without, only the death of the process does not.
+    hold the state; this and `workers` may be others at each start. `memory`: what all of them may use; keepers get
+    three quarters of what the workers leave. `state_memory`: the tables of all keepers take so much of it, half of that
+    by default; keys for which there is no room are on disk. `max_keys`: so many keys are kept, in each pane of time
+    where there are windows; new ones beyond that are left out, and counted (`StreamStats.overflow`). `on_error`: with
+    "skip" a line on which the mapper raises, hangs or dies is set aside, instead of ending the stream; `skip_limit`: at
+    most so many in the life of the state. `decoder`: what makes records of lines. `durable`: an epoch is forced to the
+    disk when it is committed, so that no power failure takes it back; without, only the death of the process does not.
 
     Leaving the block stops the feeds, commits what they gave, and closes the state. When the block is left by an error
     or a cancellation, what was not committed is dropped, to be read again. A feed that fails is read again, `retries`
