@@ -12,6 +12,8 @@ from asyncmr.cli.messages import log_messages
 from asyncmr.cli.option_groups import GroupedCommand, option_group
 from asyncmr.errors import AsyncMRError, UsageError
 
+WORD_COUNT = "asyncmr.jobs:wordcount"
+
 _of_job = option_group("What is counted")
 _of_state = option_group("What is kept")
 _of_http = option_group("Who may ask")
@@ -23,7 +25,7 @@ _of_process = option_group("The process")
 @_of_job(
     "--job",
     metavar="JOB",
-    default="asyncmr.jobs:wordcount",
+    default=WORD_COUNT,
     show_default=True,
     envvar="ASYNCMR_JOB",
     help="What to do with each line: path/to/file.py:job or package.module:job; it has a fold or an aggregator.",
@@ -251,6 +253,7 @@ async def _serve(
         push=push,
         token=token,
         names=names,
+        noun="word" if job == WORD_COUNT else "key",
         drain_timeout=drain_timeout,
         started=started,
     )

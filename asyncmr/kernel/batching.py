@@ -116,7 +116,7 @@ class Batching(SplitWork):
         for number, given in enumerate(self._inputs()):
             batch = self._call(given)
             self.records += given.records
-            self.pairs += len(batch.keys)
+            self.pairs += len(batch.keys) if batch.pairs is None else batch.pairs
             yield given, batch
             if number == 0:  # it may have paid for an import
                 began, first = perf_counter(), given.stop

@@ -33,13 +33,14 @@ async def run_daemon(
     push: PushFeed | None,
     token: bytes | None,
     names: Sequence[str],
+    noun: str = "key",
     drain_timeout: float,
     started: Callable[[Address], None],
 ) -> None:
     """Runs `stream`, which was not entered yet, and serves it at `address`, until a signal comes or its feeds end.
 
     `push`: what takes the lines that are posted, one of its feeds. `token`: what clients must know; `names`: what the
-    server is called in URLs. `started`: called with the address that it got.
+    server is called in URLs; `noun`: what its page calls a key. `started`: called with the address that it got.
     `drain_timeout`: the seconds that it may take to commit what it has read.
 
     Raises:
@@ -51,7 +52,7 @@ async def run_daemon(
         try:
             async with (
                 stream,
-                application(stream, push, token=token, names=names) as app,
+                application(stream, push, token=token, names=names, noun=noun) as app,
                 serving(app, address, grace=_GRACE) as bound,
                 TaskScope() as scope,
             ):

@@ -23,6 +23,7 @@ from asyncmr.streaming.http.broadcast import Broadcast
 from asyncmr.streaming.http.connections import Lobby
 from asyncmr.streaming.http.encoding import Json
 from asyncmr.streaming.http.guard import Guard
+from asyncmr.streaming.http.history import History
 from asyncmr.streaming.http.ingest import Ingest
 from asyncmr.streaming.http.limits import Limits
 from asyncmr.streaming.http.metrics import Metrics
@@ -50,11 +51,13 @@ register_url_convertor("key", _Key())
 @dataclass(eq=False, slots=True)
 class Application:
     """What a server serves. `asgi`: for a server. `ready`: whether it is to be sent requests. `feed`: what takes the
-    lines that are posted. `lobby`: the server's connections. `has_token`: whether it asks for one.
+    lines that are posted. `history`: how fast the stream was. `lobby`: the server's connections. `has_token`: whether it
+    asks for one.
     """
 
     asgi: Starlette
     broadcast: Broadcast
+    history: History
     lobby: Lobby
     feed: PushFeed | None
     has_token: bool
@@ -81,18 +84,21 @@ async def application(
     limits: Limits | None = None,
     names: Iterable[str] = (),
     token: bytes | None = None,
+    noun: str = "key",
     interval: float = 0.5,
 ) -> AsyncGenerator[Application, None]:
     """The HTTP face of a stream, for as long as the block.
 
     `feed`: takes what is posted, and is one of the stream's feeds; without one there is no `/v1/ingest`. `names`: what
     the server is called in URLs, beside localhost and addresses. `token`: what every request but for the page and the
-    health has to bring. `interval`: seconds between two events of the page.
+    health has to bring. `noun`: what the page calls a key, such as "word". `interval`: seconds between two events of
+    the page.
     """
     limits = limits or Limits()
     answers = Answers(view, limits)
     broadcast = Broadcast(view, limits)
     lobby = Lobby(limits)
+    history = History(view)
     made: Application
 
     async def healthy(_request: Request) -> Response:
@@ -107,10 +113,11 @@ async def application(
         Route("/v1/count", answers.count),
         Route("/v1/windows", answers.windows),
         Route("/v1/stats", answers.stats),
+        Route("/v1/history", history.__call__),
         Route("/v1/subscribe", Subscribe(view, answers, broadcast, interval).__call__),
         Route("/healthz", healthy),
         Route("/readyz", ready),
-        Route("/", Page().__call__),
+        Route("/", Page(noun).__call__),
     ]
     if feed is not None:
         routes.append(
@@ -129,10 +136,11 @@ async def application(
     handlers = {HTTPException: _refused, UsageError: _senseless, ClosedError: _closed, Exception: _failed}
     asgi = Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
     asgi.router.redirect_slashes = False  # a redirect would repeat the Host of the request
-    made = Application(asgi, broadcast, lobby, feed, token is not None)
+    made = Application(asgi, broadcast, history, lobby, feed, token is not None)
     # A task and not a task group, which would have to be left in the task that entered it: fixtures do not.
     telling = asyncio.create_task(broadcast.run(), name="asyncmr-broadcast")
     telling.add_done_callback(lambda _: broadcast.close())
+    noting = asyncio.create_task(history.run(), name="asyncmr-history")
     try:
         yield made
     except BaseException:
@@ -140,9 +148,10 @@ async def application(
         raise
     finally:
         telling.cancel()
+        noting.cancel()
         with anyio.CancelScope(shield=True):
             await answers.close()
-            await asyncio.wait([telling])
+            await asyncio.wait([telling, noting])
     if not telling.cancelled():
         telling.result()  # raises what the stream's updates raised
 
@@ -153,8 +162,8 @@ async def _refused(_request: Request, error: Exception) -> Response:
     detail = error.detail
     if error.status_code == 404:
         detail = (
-            "there is nothing here; there are /v1/top, /v1/count/WORD, /v1/windows, /v1/stats, /v1/subscribe, "
-            "/v1/ingest (where lines are taken), /metrics, and the page at /"
+            "there is nothing here; there are /v1/top, /v1/count/WORD, /v1/windows, /v1/stats, /v1/history, "
+            "/v1/subscribe, /v1/ingest (where lines are taken), /metrics, and the page at /"
         )
     elif error.status_code == 405:
         detail = f"this takes another method: {headers.get('Allow', 'GET')}"

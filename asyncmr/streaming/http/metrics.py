@@ -89,7 +89,11 @@ class Metrics:
 def _of_stream(stats: StreamStats) -> Iterator[Metric]:
     yield _counter("stream_records", "Records in committed epochs, since the state was made.", stats.records)
     yield _counter("stream_bytes", "Bytes of those records.", stats.bytes)
+    yield _counter("stream_pairs", "What the mapper made of them: of a word count, the words.", stats.pairs)
     yield _counter("stream_late_records", "Records that came behind the watermark.", stats.late)
+    yield _counter("stream_skipped_records", "Records on which the mapper failed.", stats.skipped)
+    yield _gauge("stream_overflow_keys", "Keys that found no room, about so many.", stats.overflow)
+    yield _gauge("stream_commit_seconds", "What the last commit took.", stats.commit_seconds)
     yield _gauge("stream_epoch", "The last committed epoch.", stats.epoch)
     yield _gauge("stream_keys", "Keys in the state.", stats.keys)
     yield _gauge("stream_state_bytes", "Size of the state.", stats.state_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from html import escape
 from importlib.resources import files
 
 from starlette.requests import Request
@@ -12,10 +13,14 @@ from starlette.responses import Response
 
 
 class Page:
-    """The page. Its policy names the hashes of its own script and style; nothing else runs, and nothing is loaded."""
+    """The page; `noun` is what it calls a key. Its policy names the hashes of its own script and style; nothing else
+    runs, and nothing is loaded."""
 
-    def __init__(self) -> None:
-        self._html = files("asyncmr.streaming.http").joinpath("page.html").read_bytes()
+    def __init__(self, noun: str) -> None:
+        text = files("asyncmr.streaming.http").joinpath("page.html").read_text("utf-8")
+        for mark, name in (("{noun}", noun), ("{nouns}", f"{noun}s"), ("{Nouns}", f"{noun}s".capitalize())):
+            text = text.replace(mark, escape(name))
+        self._html = text.encode()
         self._headers = {
             "Content-Security-Policy": "; ".join((
                 "default-src 'none'",

@@ -28,6 +28,7 @@ class MemoryView:
             SourceInfo("tail:/var/log/secret", "exactly-once", 1, "12", 7),
         )
         self.rate = 0.0
+        self.late = 0
         self._listeners: set[asyncio.Queue[Update | None]] = set()
         self.listening = asyncio.Event()
 
@@ -59,6 +60,8 @@ class MemoryView:
             records=self.records,
             bytes=self.records * 40,
             records_per_second=self.rate,
+            pairs_per_second=self.rate,
+            late=self.late,
             keys=len(self.counts),
             queues=self.queues,
             watermark=self.watermark,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -105,7 +106,7 @@ async def test_a_word_is_looked_up_by_keyboard_alone(service, opened):
     async with opened(service) as page:
         await expect(page.get_by_role("status")).to_have_text("live")
         await page.keyboard.press("Tab")
-        await expect(page.get_by_role("searchbox", name="Look up a word")).to_be_focused()
+        await expect(page.get_by_role("searchbox", name="Look up a key")).to_be_focused()
         for word, count in ((EVIL, 3), ("a/b?c", 2), ("never", 0), ("..", 0)):
             await page.keyboard.press("Control+A")
             await page.keyboard.type(word)
@@ -120,7 +121,7 @@ async def test_a_screen_reader_finds_what_is_there_by_its_name(service, opened):
     async with opened(service, reduced_motion="reduce") as page:
         await expect(page.get_by_role("list", name="Top 20").get_by_role("listitem")).to_have_text("1be5")
         await expect(page.get_by_role("meter", name="mapper, 25 percent full")).to_be_visible()
-        await expect(page.get_by_role("img", name="Lines a second")).to_be_visible()
+        await expect(page.get_by_role("img", name="Keys a second")).to_be_visible()
         await expect(page.get_by_role("heading", level=1)).to_have_count(1)
         await expect(page.locator("#spoken")).to_contain_text("Most frequent: be, 5.")
         moves = "getComputedStyle(document.querySelector('#top li')).transitionDuration"
@@ -166,3 +167,24 @@ async def test_a_stream_that_ends_is_not_shown_as_live(service, opened):
         await expect(page.get_by_role("status")).to_have_text("live")
         service.app.broadcast.close()
         await expect(page.get_by_role("status")).to_contain_text("trying again")
+
+
+@needs_browser
+async def test_what_is_left_out_is_told_and_a_key_is_called_what_it_is(serve, opened):
+    async with serve(noun="word") as service:
+        service.view.late = 1_234
+        async with opened(service) as page:
+            await expect(page.locator("#out")).to_have_text("1,234")
+            await expect(page.locator("#why")).to_have_text("1,234 late")
+            await expect(page.get_by_role("searchbox", name="Look up a word")).to_be_visible()
+            await expect(page.get_by_text("Words a second", exact=True)).to_be_visible()
+
+
+@needs_browser
+async def test_a_page_that_is_opened_later_shows_what_was_before(service, opened):
+    service.view.rate = 700.0
+    while [rate for _, rate in service.app.history.told()] != [0.0, 700.0]:
+        await asyncio.sleep(0.05)
+    service.view.rate = 3.0
+    async with opened(service) as page:
+        await expect(page.locator("#peak")).to_have_text("top of the chart: 1,000 a second")
