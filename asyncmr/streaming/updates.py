@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from asyncmr.actors import ChannelClosed, Sender, open_channel
 from asyncmr.kernel.blocks import decode_pairs
@@ -23,8 +23,9 @@ class Updates:
     """Everybody who iterates a stream. One who is slow slows the stream down, and loses nothing."""
 
     def __init__(self) -> None:
-        self._senders: set[Sender[Told]] = set()
-        self._told = WeakSet[Told]()
+        # In the order in which they came: that of a set follows from addresses, and differs from run to run.
+        self._senders: dict[Sender[Told], None] = {}
+        self._told: WeakKeyDictionary[Told, None] = WeakKeyDictionary()
         self._ended = False
 
     @property
@@ -42,7 +43,7 @@ class Updates:
         if not told.size:
             return
         told.hold()
-        self._told.add(told)
+        self._told[told] = None
         try:
             for sender in tuple(self._senders):
                 told.hold()
@@ -72,7 +73,7 @@ class Updates:
         if self._ended:
             return
         sender, receiver = open_channel("updates", _WAITING, Told, dropped=Told.release)
-        self._senders.add(sender)
+        self._senders[sender] = None
         try:
             with receiver:
                 async for told in receiver:
@@ -86,7 +87,7 @@ class Updates:
             self._forget(sender)
 
     def _forget(self, sender: Sender[Told]) -> None:
-        self._senders.discard(sender)
+        self._senders.pop(sender, None)
         sender.close()
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Self
 
+from asyncmr.storage.disk import read_at
+
 HEAD_BYTES = 1024
 SEAM_BYTES = 256
 
@@ -66,9 +68,17 @@ class FileMark:
     def at(cls, fd: int, offset: int) -> Self:
         """A place in an open file. Blocks."""
         stat = os.fstat(fd)
-        head = os.pread(fd, min(HEAD_BYTES, offset), 0)
+        head = _read(fd, min(HEAD_BYTES, offset), 0)
         before = min(SEAM_BYTES, offset)
-        return cls(stat.st_dev, stat.st_ino, offset, head, os.pread(fd, before, offset - before))
+        return cls(stat.st_dev, stat.st_ino, offset, head, _read(fd, before, offset - before))
+
+
+def _read(fd: int, size: int, offset: int) -> bytes:
+    """So much of a file, or all that there is, however short single reads come out."""
+    data = bytearray(size)
+    with memoryview(data) as view:
+        got = read_at(fd, [view], offset)
+    return bytes(data[:got])
 
 
 def _hash(data: bytes) -> str:
