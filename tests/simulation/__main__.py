@@ -1,6 +1,7 @@
 """Runs many seeds, and says what they met; or one, and shows its schedule.
 
 python -m tests.simulation --seeds 100000 --processes 2
+python -m tests.simulation --kind stream --seeds 1000
 python -m tests.simulation --seed 4711 --trace
 """
 
@@ -11,13 +12,21 @@ import gc
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from tests.simulation.run import simulate
+from tests.simulation.run import Outcome, simulate
+from tests.simulation.streams.run import simulate_stream
 from tests.simulation.verdict import Violation
 
 PORTION = 100
+KINDS: dict[str, Callable[[int, Callable[[str], None] | None], Outcome]] = {
+    "batch": simulate,
+    "stream": simulate_stream,
+}
+
+
+ENDINGS = ("exact", "stopped", "cancelled", "left", "refused", "killed")
 
 
 class Sums:
@@ -41,7 +50,7 @@ class Sums:
         errors = {
             name: count for name, count in self.jobs.items() if name.endswith(("Error", "Died", "Timeout"))
         }
-        ended = ", ".join(f"{name} {self.jobs[name]:,}" for name in ("exact", "cancelled", "left", "refused"))
+        ended = ", ".join(f"{name} {self.jobs[name]:,}" for name in ENDINGS if self.jobs[name])
         hangs = sum("nothing is left that could happen" in text or "no end" in text for text in self.broken)
         yield f"runs {self.runs:,} in {seconds:.0f} s, {self.runs / max(seconds, 0.001):.0f} a second"
         yield f"faults injected {sum(self.faults.values()):,}: {_listed(self.faults)}"
@@ -55,7 +64,7 @@ def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
 
 
-def portion(first: int, count: int) -> Sums:
+def portion(first: int, count: int, kind: str = "batch") -> Sums:
     """Runs some seeds, one after the other."""
     gc.freeze()  # what is imported need not be looked at after each
     sums = Sums()
@@ -63,7 +72,7 @@ def portion(first: int, count: int) -> Sums:
         for seed in range(first, first + count):
             sums.runs += 1
             try:
-                outcome = simulate(seed)
+                outcome = KINDS[kind](seed, None)
             except Violation as violation:
                 sums.broken.append(str(violation))
             else:
@@ -77,6 +86,9 @@ def portion(first: int, count: int) -> Sums:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--kind", choices=KINDS, default="batch", help="jobs that end, or streams; by default %(default)s"
+    )
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--processes", type=int, default=1, help="how many of them at a time")
@@ -85,7 +97,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.seed is not None:
         try:
-            print(simulate(given.seed, print if given.trace else None))
+            print(KINDS[given.kind](given.seed, print if given.trace else None))
         except Violation as violation:
             print(violation, file=sys.stderr)
             return 1
@@ -94,7 +106,7 @@ def main() -> int:
     with ProcessPoolExecutor(given.processes) as processes:
         end = given.first + given.seeds
         waiting = [
-            processes.submit(portion, first, min(PORTION, end - first))
+            processes.submit(portion, first, min(PORTION, end - first), given.kind)
             for first in range(given.first, end, PORTION)
         ]
         for done in as_completed(waiting):

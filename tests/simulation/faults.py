@@ -172,6 +172,15 @@ class Faults:
         finally:
             self._in_thread = False
 
+    @contextmanager
+    def out_of_reach(self) -> Iterator[None]:
+        """What happens inside is no part of the simulation."""
+        before, self._in_thread = self._in_thread, False
+        try:
+            yield
+        finally:
+            self._in_thread = before
+
     def system_call(self, kind: str, name: str) -> None:
         """Raises OSError where the disk fails; `kind`: read, write, make, rename or remove."""
         weather = self._weather

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
 
 from tests.simulation.faults import Faults, Weather
 from tests.simulation.loop import SimulatedLoop
-from tests.simulation.plan import Plan
 from tests.simulation.slots import SimulatedSlots
 from tests.simulation.system import simulated_system
 from tests.simulation.threads import SimulatedThreads
@@ -18,10 +17,23 @@ from tests.simulation.watching import watching
 _MOST_SECONDS = 1200.0
 
 
+class Terms(Protocol):
+    """What a seed says of a machine: how its loop goes, and the sizes of `simulated_system`."""
+
+    @property
+    def seed(self) -> object: ...
+    @property
+    def disorder(self) -> float: ...
+    @property
+    def grain(self) -> float: ...
+    @property
+    def sizes(self) -> Mapping[str, int]: ...
+
+
 class Machine:
     """A loop, workers, threads and a disk."""
 
-    def __init__(self, plan: Plan, weather: Weather, trace: Callable[[str], None] | None) -> None:
+    def __init__(self, plan: Terms, weather: Weather, trace: Callable[[str], None] | None) -> None:
         self.loop = SimulatedLoop(
             plan.seed, disorder=plan.disorder, grain=plan.grain, most_seconds=_MOST_SECONDS
         )
@@ -31,7 +43,7 @@ class Machine:
         self._sizes = plan.sizes
 
     def threads(self, count: int, name: str) -> SimulatedThreads:
-        return SimulatedThreads(name, self.faults)
+        return SimulatedThreads(name, self.faults, in_turn=count == 1)
 
     def run(
         self, main: Callable[[], Coroutine[Any, Any, list[str]]], watched: list[Watched], broken: list[str]

@@ -114,8 +114,8 @@ class Plan:
                 "spill_compression": draw.choice(["none", "none", "none", _LZ4, _ZSTD]),
                 "verify": draw.choice([0.0, 0.0, 0.0, 0.5]),
             },
-            limits=_limits(draw, small=crowded),
-            sizes=_sizes(draw, crowded),
+            limits=limits(draw, small=crowded),
+            sizes=engine_sizes(draw, crowded=crowded),
             weather=weather,
             jobs=tuple(
                 Running.drawn(draw, large=racing, impatient=crowded, killed=crashes is not None)
@@ -140,7 +140,7 @@ def _cancelled(draw: random.Random, *, soon: bool) -> float | tuple[int, int]:
     return int(10 ** draw.uniform(0, 1.5)), draw.choice([0, 1, 1, 2, 5])
 
 
-def _limits(draw: random.Random, *, small: bool) -> Limits:
+def limits(draw: random.Random, *, small: bool) -> Limits:
     fused = 16 * 1024 if small else draw.choice([0, 0, 0, 16 * 1024])
     return Limits(
         split=max(fused, draw.choice([64, 300, 4096])),
@@ -157,7 +157,7 @@ def _limits(draw: random.Random, *, small: bool) -> Limits:
     )
 
 
-def _sizes(draw: random.Random, crowded: bool) -> dict[str, int]:
+def engine_sizes(draw: random.Random, *, crowded: bool = False) -> dict[str, int]:
     write = draw.choice([1, 100, 800])
     return {
         "storage.spill.WRITE_BYTES": write,

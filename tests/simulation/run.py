@@ -23,14 +23,21 @@ from asyncmr.protocols import Pair
 from asyncmr.storage.folder import sweep
 from tests.simulation.faults import Faults, Weather
 from tests.simulation.jobs import Case
-from tests.simulation.leftovers import close_files_in, hearing, open_things, release_locks_in
+from tests.simulation.leftovers import (
+    Identity,
+    close_files_in,
+    hearing,
+    left_open,
+    open_things,
+    release_locks_in,
+)
 from tests.simulation.loop import Crash, Hang
 from tests.simulation.machine import Machine
 from tests.simulation.plan import Plan
 from tests.simulation.verdict import Violation, Watched
 
 # Where files are made and removed in microseconds, not in milliseconds.
-_MEMORY = "/dev/shm"
+MEMORY = "/dev/shm"
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
         Violation: a promise was broken; the message says which, and how to see the schedule.
     """
     plan = Plan.of(seed)
-    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if os.path.isdir(_MEMORY) else None))
+    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=MEMORY if os.path.isdir(MEMORY) else None))
     before = open_things()
     try:
         with hearing() as heard:
@@ -62,9 +69,10 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
             outcome, broken, dead = _run(plan, references, folder, trace)
         if not outcome.faults["crash"]:  # which closes nothing
             broken += heard
-        left = {thing.removesuffix(" (deleted)") for thing in open_things() - before}
-        broken += [f"left open: {thing}" for thing in sorted(left - dead)]
-        broken += [f"left behind: {path}" for path in sorted(folder.rglob("*")) if _is_left(path, folder)]
+        broken += left_open(before, dead)
+        broken += [f"left behind: {path}" for path in sorted(folder.rglob("*")) if is_left(path, folder)]
+        if outcome.faults["crash"]:
+            close_files_in(folder)
         if broken:
             raise Violation("\n".join(broken))
     except (Violation, Hang) as error:
@@ -80,9 +88,9 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Outcome:
 
 def _run(
     plan: Plan, references: list[list[Pair]], folder: Path, trace: Callable[[str], None] | None
-) -> tuple[Outcome, list[str], set[str]]:
+) -> tuple[Outcome, list[str], dict[Identity, str]]:
     broken: list[str] = []
-    dead: set[str] = set()  # what a process had open that crashed
+    dead: dict[Identity, str] = {}  # what a process had open that crashed
     spill = folder / "spill"
     spill.mkdir()
     machine = Machine(plan, plan.weather, trace)
@@ -194,7 +202,7 @@ def reference(case: Case) -> list[Pair]:
 _FAIR = replace(Plan.of(0), disorder=0.0, grain=0.0, sizes={})
 
 
-def _is_left(path: Path, folder: Path) -> bool:
+def is_left(path: Path, folder: Path) -> bool:
     """Whether this should not be there any more: everything but the jobs' input and complete output."""
     top = path.relative_to(folder).parts
     return top != ("spill",) and top[0] == "spill"
