@@ -6,6 +6,7 @@ import json
 import operator
 import os
 import tempfile
+from collections import Counter
 from contextlib import suppress
 
 import pytest
@@ -117,6 +118,25 @@ async def test_torn_anywhere_any_number_of_times_it_is_what_an_unharmed_stream_w
                 await run(batches, f"{room}/state", f"{room}/torn", sinks=sinks, keepers=keepers)
         await run(batches, f"{room}/other", f"{room}/whole")
         assert lines(f"{room}/torn") == lines(f"{room}/whole")
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    times=st.lists(st.integers(10, 60), min_size=1, max_size=6).map(sorted),
+    crashes=st.lists(st.tuples(st.integers(1, 4), st.floats(0, 1)), max_size=4),
+)
+async def test_torn_anywhere_it_tells_each_window_once_when_it_is_final(times, crashes):
+    batches = [f"{time} a b\n".encode() for time in times]
+    options = {"window": r"10s final event ^(\S+)"}
+    with tempfile.TemporaryDirectory() as room:
+        for TornFile.left, TornFile.share in [*crashes, (0, 0.0)]:
+            with suppress(StorageError):
+                sinks = [TornLines(f"{room}/torn")]
+                await run(batches, f"{room}/state", f"{room}/torn", sinks=sinks, **options)
+        changes = [(line["window"], line["key"], line["value"]) for line in lines(f"{room}/torn")]
+    windows = Counter(float(time // 10 * 10) for time in times)
+    words = [(window, word, n) for window, n in windows.items() for word in "ab"]
+    assert sorted(change for change in changes if not change[1].isdigit()) == sorted(words)
 
 
 async def test_what_the_file_had_before_stays(state, out):
