@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import marshal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest, nsmallest
 from itertools import chain, islice, pairwise
 from typing import Any, Literal, NamedTuple
@@ -268,12 +268,16 @@ class State:
         found: list[Pair] = []
         for group in sorted({group for group, _ in self._kept}):
             places = [(group, pane) for pane in panes if (group, pane) in self._kept]
-            if len(places) == 1:
-                for keys, table in self._windowed.largest(places[0], k):
-                    found = largest(k, [*found, *largest(k, list(self._reduction.results(keys, table)))])
-                continue
-            for keys, table in self._windowed.tables(group, panes):
-                found = largest(k, [*found, *largest(k, list(self._reduction.results(keys, table)))])
+            one = len(places) == 1
+            pieces = self._windowed.largest(places[0], k) if one else self._windowed.tables(group, panes)
+            for keys, table in pieces:
+                pairs: Iterable[Pair] = self._reduction.results(keys, table)
+                if not self._reduction.finishes and len(keys) == len(table):
+                    pairs = table.items()  # without a look-up for each
+                if len(found) == k:  # of most tables none is as large as the least of those
+                    least = found[-1][1]
+                    pairs = [pair for pair in pairs if not pair[1] < least]
+                found = largest(k, [*found, *pairs])
         yield ("top",), _pairs(found)
 
     def _get(self, argument: tuple[int, list[int]], data: memoryview) -> Iterator[Item]:
