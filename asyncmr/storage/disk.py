@@ -57,8 +57,9 @@ def translated(
     return raises(message, path=path, size=size) if issubclass(raises, StorageError) else raises(message)
 
 
-async def finish(work: Awaitable[T]) -> T:
-    """Awaits `work` to its end even when cancelled, and only then re-raises the cancellation.
+async def finish(work: Awaitable[T], *, patience: float | None = None) -> T:
+    """Awaits `work` to its end even when cancelled, and only then re-raises the cancellation. `patience`: seconds after
+    which `work` is cancelled as well.
 
     What `work` itself raises while the caller is being cancelled becomes the cancellation's context.
     """
@@ -69,6 +70,8 @@ async def finish(work: Awaitable[T]) -> T:
         cancelled = error
     else:
         return task.result()
+    if patience is not None:
+        asyncio.get_running_loop().call_later(patience, task.cancel)
     # The scope holds off anyio, which cancels again on every pass of the loop; `while` holds off asyncio.
     while not task.done():
         try:

@@ -30,6 +30,9 @@ from asyncmr.streaming.telling import Telling
 from asyncmr.workers import Account, Buffer, Pool, Program, RemoteError, Session, SlotDied, SlotTimeout
 
 STAGE = "keep"
+# Seconds for the answer to somebody who is cancelled: a call that is ended half-way costs the keeper its session, and
+# one that hangs would hold up the end of the stream.
+_PATIENCE = 0.5
 
 
 class Keeper:
@@ -79,13 +82,13 @@ class Keeper:
                 raise raised from raised.__cause__
 
     async def asked(self, name: Command, argument: Any, *data: bytes) -> list[Item]:
-        """Asks something of the keeper. A caller who is cancelled waits for the answer: half a call would cost it."""
+        """Asks something of the keeper. A caller who is cancelled waits a moment for the answer."""
 
         async def ask() -> list[Item]:
             await self.ready()
             return await self._call(name, argument, *data)
 
-        found: list[Item] = await finish(self.again(ask))
+        found: list[Item] = await finish(self.again(ask), patience=_PATIENCE)
         return found
 
     async def epoch(
@@ -111,8 +114,8 @@ class Keeper:
         return Changes.of(await self._call("changes", argument, take=partial(telling.take, number)))
 
     async def tidy(self) -> None:
-        """Makes room, by moving keys that were not met for long to the database. A caller who is cancelled waits:
-        what a keeper has given up must be committed before it is asked for anything.
+        """Makes room, by moving keys that were not met for long to the database. A caller who is cancelled waits
+        a moment.
 
         Raises:
             StorageError: there is no room in the database either, or it cannot be written.
@@ -122,7 +125,7 @@ class Keeper:
             await self.ready()
             await self._tidy()
 
-        await finish(self.again(make_room))
+        await finish(self.again(make_room), patience=_PATIENCE)
 
     async def _tidy(self) -> None:
         full = True

@@ -12,6 +12,7 @@ from asyncmr.streaming import Stream
 from asyncmr.workers import pool
 from asyncmr.workers.threads import InlineSlot
 from tests.streaming.feeds import Instant, Listed
+from tests.workers.talking import until
 
 
 def words(_key, line):
@@ -61,6 +62,22 @@ async def test_a_keeper_that_hangs_too_often_ends_the_stream():
         TaskTimeout, match=r"keeps the state took longer than task_timeout=0.1 s .* 2 attempts"
     ):
         await counted(COUNT, task_timeout=0.1, retries=1, slots=HangingKeepers(9))
+
+
+async def test_whoever_asks_a_keeper_that_hangs_can_be_cancelled():
+    slots = HangingKeepers(0)
+    batches = [b"a\n"] * 4
+    async with Stream(
+        COUNT, [Listed(batches)], workers=1, executor="inline", clock=Instant(), slots=slots
+    ) as stream:
+        await stream.join()
+        slots.times = 1
+        asking = asyncio.create_task(stream.top(9))
+        await until(lambda: not slots.times)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert await stream.top(9) == [("a", 4)]
 
 
 async def test_keepers_that_cannot_all_be_started_end_the_stream():

@@ -355,8 +355,10 @@ class _Process:
                 return late
             case PoolStartError():
                 return faults["failed start"] > 0
-            case CorruptRunError() | ResumeError():  # the latter of the file of changes
+            case CorruptRunError():
                 return faults["flipped bit"] > 0
+            case ResumeError():  # of the file of changes, whose mark may have been made in an earlier life
+                return faults["flipped bit"] + self._run.outcome.faults["flipped bit"] > 0
             case InputError():
                 return faults["feed error"] > life.retries
             case StorageError():
