@@ -5,10 +5,16 @@ one is what it prints. A Python block that begins with a comment such as `# word
 ```sh blocks are not run: they are about the repository itself.
 """
 
+import contextlib
+import os
 import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import NamedTuple
 
 import pytest
@@ -50,7 +56,10 @@ def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An empty folder to work in, the package on the path, and the command as an installed one would be."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, arguments in (("asyncmr", "-m asyncmr"), ("python", "")):
+    made = [("asyncmr", "-m asyncmr"), ("python", "")]
+    if shutil.which("nc") is None:
+        made.append(("nc", str(ROOT / "tests/netcat.py")))
+    for name, arguments in made:
         command = commands / name
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
         command.chmod(0o700)
@@ -63,9 +72,20 @@ def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _run(*command: str) -> str:
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, start_new_session=True)
+    try:
+        printed, said = process.communicate(timeout=50)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it began in the background and did not end
+        process.wait()
+    assert process.returncode == 0, said
+    return printed
+
+
+def _free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -78,10 +98,13 @@ def test_a_page_has_blocks_and_says_what_they_print(page: str) -> None:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_runs_and_prints_what_is_shown(page: str) -> None:
+def test_every_block_runs_and_prints_what_is_shown(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = {port: _free_port() for port in ("8080", "9000")}
+    monkeypatch.setenv("ASYNCMR_LISTEN", f"127.0.0.1:{ports['8080']}")
     for number, block in enumerate(_blocks(page)):
         if block.language == "bash":
-            printed = _run("bash", "-euo", "pipefail", "-c", block.text)
+            text = re.sub("|".join(ports), lambda port: ports[port[0]], block.text)
+            printed = _run("bash", "-euo", "pipefail", "-c", text)
         else:
             name = re.match(r"# (\w+\.py)\n", block.text)
             script = Path(name[1] if name else f"block_{number}.py")

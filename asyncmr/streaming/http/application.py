@@ -51,8 +51,8 @@ register_url_convertor("key", _Key())
 @dataclass(eq=False, slots=True)
 class Application:
     """What a server serves. `asgi`: for a server. `ready`: whether it is to be sent requests. `feed`: what takes the
-    lines that are posted. `history`: how fast the stream was. `lobby`: the server's connections. `has_token`: whether it
-    asks for one.
+    lines that are posted. `history`: how fast the stream was. `lobby`: the server's connections. `has_token`: whether
+    it asks for one.
     """
 
     asgi: Starlette
