@@ -46,15 +46,20 @@ class BlockTable:
         self._path = path
         self._whole: dict[Place, int] = {}
         self._deltas: defaultdict[Place, int] = defaultdict(int)
-        for group, pane, size in database.execute(
-            "SELECT grp, pane, length(data) FROM blocks ORDER BY number"
-        ):
-            self._grown((group, pane), size)
+        self._returned: defaultdict[Place, int] = defaultdict(int)
+        query = "SELECT grp, pane, length(data), returned FROM blocks ORDER BY number"
+        for group, pane, size, returned in database.execute(query):
+            self._grown((group, pane), size, returned)
 
     @property
     def size(self) -> int:
         """The bytes of all blocks."""
         return sum(self._whole.values()) + sum(self._deltas.values())
+
+    @property
+    def returned(self) -> int:
+        """How many keys have come back from the cold, to all places."""
+        return sum(self._returned.values())
 
     def read(self, group: int) -> list[StoredBlock]:
         """The blocks of a key group, in the order in which they are to be read.
@@ -100,19 +105,22 @@ class BlockTable:
             if delta.whole:
                 self.forget(delta.place)
             if delta.data:
-                self._grown(delta.place, len(delta.data))
+                self._grown(delta.place, len(delta.data), delta.returned)
 
     def forget(self, place: Place) -> None:
         """That this place was removed is committed."""
         self._whole.pop(place, None)
         self._deltas.pop(place, None)
+        self._returned.pop(place, None)
 
     def places(self) -> list[Place]:
         """Those that have blocks."""
         return sorted({*self._whole, *self._deltas})
 
-    def _grown(self, place: Place, size: int) -> None:
+    def _grown(self, place: Place, size: int, returned: int) -> None:
         """A block was added; the first of a place is all of it."""
+        if returned:
+            self._returned[place] += returned
         if place in self._whole:
             self._deltas[place] += size
         else:

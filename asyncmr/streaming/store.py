@@ -31,6 +31,8 @@ from asyncmr.streaming.commit import Commit, Delta, Move
 FORMAT_OF = "the format of the state"
 FORMAT = "2"
 
+# Cold rows come in the order of a hash: with SQLite's 2 MiB their pages would be read again and again.
+_CACHE = 16 << 20
 # So many bytes are kept of the lines that count nowhere.
 _MOST_ASIDE = 64 << 20
 
@@ -102,6 +104,7 @@ class StateStore:
                 self._open = sqlite3.connect(
                     self.folder.database, isolation_level=None, check_same_thread=False
                 )
+                self._database.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
                 self._database.executescript(_TABLES + block_table.TABLES + cold_table.TABLES)
                 self._database.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
                 self._begin({FORMAT_OF: FORMAT, **identity})
@@ -189,6 +192,11 @@ class StateStore:
     def cold(self) -> Mapping[Place, int]:
         """How many cold rows each place has, those of keys that are hot again among them."""
         return self._cold.keys
+
+    @property
+    def cold_keys(self) -> int:
+        """How many keys are cold."""
+        return sum(self._cold.keys.values()) - self._blocks.returned
 
     def outgrown(self) -> list[Place]:
         """The tables that should be given whole with the next epoch, the most urgent first."""

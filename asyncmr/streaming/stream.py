@@ -380,6 +380,7 @@ class Stream:
             bytes=store.bytes,
             records_per_second=committed.records_rate.per_second(now),
             keys=committed.keys,
+            cold_keys=store.cold_keys,
             overflow=committed.overflow,
             pairs=committed.totals.pairs,
             pairs_per_second=committed.pairs_rate.per_second(now),

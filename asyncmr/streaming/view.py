@@ -58,9 +58,9 @@ class StreamStats:
     since, which are many where nothing comes; `commit_seconds`: what the last commit took, the keepers' part too.
     `records`, `bytes` and `pairs`, which the mapper made of them (of a word count, the words), are since the state was
     made; the rates are those of the last seconds. `late`: records that came behind the watermark; `skipped`: those on
-    which the mapper failed. `keys`: one counts once for each pane of time that it is in. `counters`: what the mapper
-    counts with `asyncmr.counter`, by group and name. `overflow`: about how many different keys were not taken in
-    because of `max_keys`, within 2 %; so counted.
+    which the mapper failed. `keys`: one counts once for each pane of time that it is in; `cold_keys`: those that are on
+    disk alone; `overflow`: about how many, within 2 %, were not taken in because of `max_keys`. `counters`: what the
+    mapper counts with `asyncmr.counter`, by group and name.
     """
 
     epoch: int
@@ -76,6 +76,7 @@ class StreamStats:
     late: int = 0
     skipped: int = 0
     counters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    cold_keys: int = 0
     overflow: int = 0
     queues: tuple[QueueInfo, ...] = ()
     watermark: float | None = None

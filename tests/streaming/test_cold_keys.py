@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import asyncmr
-from asyncmr import Job
+from asyncmr import Job, StorageError
 from asyncmr.streaming import Stream
+from asyncmr.streaming.store import StateStore
 from tests.streaming.feeds import Instant, Listed
 
 KEYS: list[Any] = [
@@ -87,3 +88,37 @@ async def test_what_is_cold_changes_no_answer(job, window, batches, cut, keepers
     cuts = [cut] if cut < len(batches) else []
     hot = await seen(batches, cuts, job=job, window=window)
     assert await seen(batches, cuts, job=job, window=window, keepers=keepers, state_memory=memory) == hot
+
+
+class Full(StateStore):
+    """A disk that is full once some keys are cold."""
+
+    def move(self, moves):
+        self._database.execute(
+            "PRAGMA max_page_count = 1"
+        )  # SQLite takes the pages that there are for the least
+        super().move(moves)
+
+
+async def test_a_disk_that_is_full_when_keys_become_cold_loses_nothing(tmp_path):
+    lines = b"".join(b"0 %d %d\n" % (n, n + 1) for n in range(0, 5000, 2))
+    options: Any = {"state": tmp_path / "state", "state_memory": 1, "executor": "inline", "workers": 1}
+    with pytest.raises(StorageError, match="the disk is full, or does not work; free some space"):
+        async with Stream(MEAN, [Listed([lines])], make_store=Full, **options) as stream:
+            await stream.join()
+    async with Stream(MEAN, [Listed([lines, b"0 7\n"])], **options) as stream:
+        await stream.join()
+        assert stream.stats().keys == 5000
+        assert await stream.get("k4999") == 4999
+        assert await stream.top(2) == [("k4999", 4999), ("k4998", 4998)]
+
+
+async def test_at_a_start_with_less_memory_what_was_hot_becomes_cold(tmp_path):
+    lines = b"".join(b"0 %d\n" % n for n in range(3000))
+    options: Any = {"state": tmp_path / "state", "executor": "inline", "workers": 1}
+    async with Stream(MEAN, [Listed([lines])], keepers=2, **options) as stream:
+        await stream.join()
+    async with Stream(MEAN, [], state_memory=50_000, **options) as stream:
+        assert stream.stats().keys == 3000
+        assert stream.stats().cold_keys > 2000
+        assert await stream.get("k17") == 17
