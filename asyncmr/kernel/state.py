@@ -23,6 +23,7 @@ from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_bloc
 from asyncmr.kernel.buckets import BucketLayout
 from asyncmr.kernel.cold import ROWS, Cold, Place, Rows, encode_rows, ranks_of, signed
 from asyncmr.kernel.kept import Kept
+from asyncmr.kernel.key_order import is_plain, place_of
 from asyncmr.kernel.layout import Feed, Table
 from asyncmr.kernel.outlets import Item
 from asyncmr.kernel.results import ResultEncoder, Results, encoded
@@ -328,10 +329,9 @@ def largest(k: int, pairs: list[Pair]) -> list[Pair]:
 
 
 def _first(k: int, pairs: list[Pair]) -> list[Pair]:
-    try:
+    if is_plain({type(key) for key, _ in pairs}):
         return nsmallest(k, pairs, key=lambda pair: pair[0])
-    except TypeError:  # keys of kinds that have no order among each other
-        return nsmallest(k, pairs, key=lambda pair: (type(pair[0]).__qualname__, repr(pair[0])))
+    return nsmallest(k, pairs, key=lambda pair: place_of(pair[0]))
 
 
 def _pairs(pairs: list[Pair]) -> bytes:
