@@ -20,6 +20,8 @@ from asyncmr.streaming.stream import Stream
 
 # Seconds for which a client that does not read its answer can hold up the end.
 _GRACE = 1.0
+# Seconds in which a signal is still the first one: timeout(1), say, tells a process and then the group that it is in.
+_ECHO = 0.2
 
 
 class Aborted(Exception):
@@ -90,6 +92,7 @@ class _Signals:
         self._asked = asyncio.Event()
         self._runs = False
         self._running = asyncio.current_task()
+        self._first = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._numbers = [signal.SIGTERM, signal.SIGINT]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
@@ -133,9 +136,11 @@ class _Signals:
     def _came(self, number: signal.Signals) -> None:
         if not self._runs:
             self._cancel("it had not begun")
-        elif self._asked.is_set():
+        elif not self._asked.is_set():
+            self._first = self._loop.time()
+            self._asked.set()
+        elif self._loop.time() - self._first > _ECHO:
             self._cancel(f"a second signal came, {number.name}")
-        self._asked.set()
 
     def _cancel(self, reason: str) -> None:
         if self.reason is None and self._running is not None:
