@@ -35,23 +35,24 @@ from asyncmr.workers.segments import Segments
 from asyncmr.workers.session import Session
 
 Make = Callable[[Any], Any]
-MUTANTS: dict[str, tuple[Any, str, Make]] = {}
+Mutants = dict[str, tuple[Any, str, Make]]
+MUTANTS: Mutants = {}
 
 
-def mutant(place: Any, name: str) -> Callable[[Make], Make]:
+def mutant(place: Any, name: str, among: Mutants = MUTANTS) -> Callable[[Make], Make]:
     """Registers what makes a broken `place.name` from the real one."""
 
     def register(make: Make) -> Make:
-        MUTANTS[make.__name__.replace("_", " ")] = place, name, make
+        among[make.__name__.replace("_", " ")] = place, name, make
         return make
 
     return register
 
 
 @contextmanager
-def mutated(name: str) -> Iterator[None]:
+def mutated(name: str, among: Mutants = MUTANTS) -> Iterator[None]:
     """The engine with this mistake."""
-    place, attribute, make = MUTANTS[name]
+    place, attribute, make = among[name]
     real = getattr(place, attribute)
     setattr(place, attribute, make(real))
     try:
