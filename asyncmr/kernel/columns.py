@@ -123,14 +123,14 @@ def _is_marshal_safe(values: list[Any], kinds: set[type], depth: int) -> bool:
 def _pickle(values: list[Any]) -> bytes:
     try:
         data = pickle.dumps(values, 5)
-        if b"__main__" not in data:
+        if b"__main__" not in data and b"__job__" not in data:
             return data
     except MemoryError:
         raise
     except Exception:  # what an object that does not pickle raises is up to the object
         pass
-    # By value: what is local to a function, a lambda, and every class of the main script or session, which a
-    # worker may know under another name, or not at all.
+    # By value: what is local to a function, a lambda, and every class of the main script or session, or of the file of
+    # a job, which a worker may know under another name, or not at all.
     import cloudpickle
 
     try:

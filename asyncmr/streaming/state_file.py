@@ -155,6 +155,8 @@ class _Reader:
                 self._end(found)
             else:
                 line = self._line(found, len(data))
+        except json.JSONDecodeError as error:
+            raise self._damaged(f"it is no JSON ({error.msg} at column {error.colno})", data) from error
         except KeyError as error:
             raise self._damaged(f"it has no {error}", data) from error
         except (ValueError, TypeError, KeyTypeError, RecursionError) as error:

@@ -9,6 +9,7 @@ import pytest
 
 from asyncmr.cli.job_spec import JOB_MODULE, load_job
 from asyncmr.errors import UsageError
+from asyncmr.kernel.columns import decode_column, encode_column
 
 JOB = """
 from asyncmr.job import Job
@@ -160,3 +161,16 @@ def test_a_failed_file_leaves_no_module_behind() -> None:
     Path("mine.py").write_text("1 / 0")
     _refusal("mine.py:job")
     assert JOB_MODULE not in sys.modules
+
+
+def test_objects_of_a_class_of_the_file_are_read_where_the_file_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sums.py").write_text(
+        "import operator, asyncmr\n\nclass Total:\n    n = 7\n\ntotals = [Total()]\n"
+        "job = asyncmr.Job(mapper=print, fold=operator.add)\n"
+    )
+    load_job(f"{tmp_path}/sums.py:job")
+    tag, data = encode_column(sys.modules[JOB_MODULE].totals)
+    monkeypatch.delitem(sys.modules, JOB_MODULE)
+    assert decode_column(tag, data, 1)[0].n == 7

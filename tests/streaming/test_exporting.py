@@ -202,7 +202,7 @@ async def test_a_file_that_is_cut_anywhere_is_refused_and_nothing_is_made(tmp_pa
         (3, b'"key": 1', b'"key": "x"', "line 4: the key 'a' comes twice, or out of order"),
         (3, b'"accumulator"', b'"acc"', "line 3: it has no 'accumulator'"),
         (4, b'"accumulator": 1', b'"accumulator": 2', "line 6: a line before it is not what was written"),
-        (4, b"\n", b"\n\n", "line 5: Expecting value"),
+        (4, b"\n", b"\n\n", "line 5: it is no JSON"),
         (5, b"$tuple", b"$module", "line 5: 'module' is no type that is known here"),
         (6, b'"lines": 5', b'"lines": 6', "line 6: 5 lines come before it, and not 6"),
         (6, b"\n", b"\n{}\n", "line 7: something comes behind the last line"),
