@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
@@ -60,12 +59,12 @@ class Kept:
             self.returned += back
         return back
 
-    def met(self, keys: Iterable[Any], count: int) -> None:
-        """So many keys have changed. Their values may have grown, so now and then a sample is weighed: so rarely that
+    def met(self, keys: list[Any]) -> None:
+        """These keys have changed. Their values may have grown, so now and then a sample is weighed: so rarely that
         it costs a hundredth of what it takes to change them."""
         if self.touched is not None:
             self.touched.update(keys)
-        self._changed += count
+        self._changed += len(keys)
         if self._changed > self._weighed:
             self.weigh()
 

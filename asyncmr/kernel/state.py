@@ -80,6 +80,7 @@ class State:
         self._room = room
         self._most = most
         self._marking = False
+        self._size = 0  # of all tables, which may be too many to be added up for each epoch
         # In the order in which they are tidied.
         self._kept: dict[Place, Kept] = {}
         self._windowed = Windowed(reduction, layout.hasher, cold, self._kept)
@@ -105,11 +106,13 @@ class State:
         for (place, block), (*_, back) in zip(_pieces([b[:3] for b in blocks], data), blocks, strict=True):
             kept = self._at(place)
             found = decode_block(block)
+            self._size -= kept.bytes
             dict.update(kept.table, zip(found.keys, found.values, strict=True))
             kept.returned += found.keys[:back]
+            kept.weigh()
+            self._size += kept.bytes
         for place in dict.fromkeys((group, pane) for group, pane, *_ in [*blocks, *cold]):
             kept = self._kept[place]
-            kept.weigh()
             yield ("keys", *place, kept.keys), b""
         yield from self._whether_full()
 
@@ -173,14 +176,15 @@ class State:
         """Merges what was taken in into the table of a place; the keys that this changed, if there are any."""
         keys, values, counts = self._reduction.partials(taken)
         kept = self._at(place)
+        self._size -= kept.bytes
         back = self._back(place, kept, keys) if kept.has_cold else []
         if self._most is not None and kept.keys + len(keys) > self._most[place[0]]:
             keys, values = self._admitted(place, kept, keys, values)
-        if not keys and not back:
-            return None
-        self._reduction.gather(kept.table, Slice((), keys, values, counts))
-        kept.met(keys, len(keys))
-        return Changed(keys, back)
+        if keys:
+            self._reduction.gather(kept.table, Slice((), keys, values, counts))
+            kept.met(keys)
+        self._size += kept.bytes
+        return Changed(keys, back) if keys or back else None
 
     def _back(self, place: Place, kept: Kept, keys: list[Any]) -> list[Any]:
         """Takes those of these keys that are cold back into their table, and any that share a hash with them."""
@@ -211,12 +215,11 @@ class State:
         return [key for key, _ in pairs], [value for _, value in pairs]
 
     def _whether_full(self) -> Iterator[Item]:
-        size = sum(kept.bytes for kept in self._kept.values())
-        if not self._marking and size > self._room // 2:
+        if not self._marking and self._size > self._room // 2:
             self._marking = True
             for kept in self._kept.values():
                 kept.touched = set()
-        if size > self._room:
+        if self._size > self._room:
             yield ("full",), b""
 
     def _tidy(self, argument: tuple[()]) -> Iterator[Item]:
@@ -228,20 +231,19 @@ class State:
         that come. Then `("full",)` if there is more to be done.
         """
         goal = self._room * 7 // 8
-        size = sum(kept.bytes for kept in self._kept.values())
         tidied = 0
         for place in list(self._kept) * 2:  # the second time round nothing has been touched
-            if size <= goal or tidied >= _TIDIED:
+            if self._size <= goal or tidied >= _TIDIED:
                 break
             kept = self._kept[place] = self._kept.pop(place)
-            size -= kept.bytes
+            self._size -= kept.bytes
             gone = [key for key in kept.table if key not in (kept.touched or ())]
             if gone:
                 yield from self._give_up(place, kept, gone)
                 tidied += len(gone)
             kept.touched = set()
-            size += kept.bytes
-        if tidied >= _TIDIED and size > goal:
+            self._size += kept.bytes
+        if tidied >= _TIDIED and self._size > goal:
             yield ("full",), b""
 
     def _give_up(self, place: Place, kept: Kept, gone: list[Any]) -> Iterator[Item]:
@@ -292,7 +294,7 @@ class State:
     def _drop(self, panes: list[int]) -> Iterator[Item]:
         """Forgets panes."""
         for place in [place for place in self._kept if place[1] in panes]:
-            del self._kept[place]
+            self._size -= self._kept.pop(place).bytes
         yield from ()
 
     def _at(self, place: Place) -> Kept:
