@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -23,7 +23,7 @@ from benchmarks.client import Client
 from benchmarks.host import summary
 
 TICK = 0.05
-_ASK_AGAIN = 0.002
+_ASK_AGAIN = 0.005
 _POST_AGAIN = 0.1
 _WAIT = 60.0
 
@@ -63,7 +63,7 @@ class Marks:
     def __init__(self, client: Client, warm: float) -> None:
         self._client = client
         self._warm = warm
-        self._sent: deque[tuple[str, float]] = deque()
+        self._sent: dict[str, float] = {}
         self._number = 0
         self._done = False
         self.seconds: list[float] = []
@@ -71,7 +71,7 @@ class Marks:
     def next(self) -> bytes:
         """A line with a new one, which is about to be sent."""
         self._number += 1
-        self._sent.append((f"mark-{self._number}", time.perf_counter()))
+        self._sent[f"mark-{self._number}"] = time.perf_counter()
         return f"mark-{self._number}\n".encode()
 
     def end(self) -> None:
@@ -79,23 +79,25 @@ class Marks:
         self._done = True
 
     async def look(self) -> None:
-        """Asks for the oldest until it is there, and then for the next.
+        """Asks for all that are not there, again and again: each answer waits for the commit under way.
 
         Raises:
             ValueError: one was counted twice.
         """
         begun = 0.0
         while self._sent or not self._done:
-            count = await self._count(self._sent[0][0]) if self._sent else 0
-            if not count:
-                await asyncio.sleep(_ASK_AGAIN)
-                continue
-            word, sent = self._sent.popleft()
-            if count != 1:
-                raise ValueError(f"{word} was sent once and counted {count} times")
-            begun = begun or sent
-            if sent - begun >= self._warm:
-                self.seconds.append(time.perf_counter() - sent)
+            await asyncio.sleep(_ASK_AGAIN)
+            asked = list(self._sent.items())
+            counts = await asyncio.gather(*(self._count(word) for word, _ in asked))
+            now = time.perf_counter()
+            for (word, sent), count in zip(asked, counts, strict=True):
+                begun = begun or sent
+                if count > 1:
+                    raise ValueError(f"wrong output: {word} was sent once and counted {count} times")
+                if count:
+                    del self._sent[word]
+                    if sent - begun >= self._warm:
+                        self.seconds.append(now - sent)
 
     async def _count(self, word: str) -> int:
         return int((await self._client.get(f"/v1/count/{word}"))["count"])
