@@ -12,7 +12,7 @@ import click
 
 _OPTIONS = (
     "workers memory partitions retries task_timeout on_error skip_limit dead_letters verify backup_tasks resume "
-    "window timestamp lateness emit retain state interval"
+    "window timestamp lateness emit retain state interval max_keys keepers"
 )
 _ARGUMENT = re.compile(rf"\b({'|'.join(_OPTIONS.split())})=(?:\"(\w+)\"|(?=([^\s,;.)])?))")
 

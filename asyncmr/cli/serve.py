@@ -98,6 +98,13 @@ _of_process = option_group("The process")
     help='How long a window that is over is kept, such as "7d", or "all".  [default: 1d]',
 )
 @_of_state(
+    "--max-keys",
+    metavar="N",
+    type=click.IntRange(min=1),
+    envvar="ASYNCMR_MAX_KEYS",
+    help="Keep so many keys at most, in each stretch of time; new ones beyond that are left out, and counted.",
+)
+@_of_state(
     "--interval",
     metavar="SECONDS",
     type=click.FloatRange(min=0, min_open=True),
@@ -135,6 +142,15 @@ _of_process = option_group("The process")
     type=click.IntRange(min=1),
     envvar="ASYNCMR_WORKERS",
     help="Worker processes.  [default: the CPUs]",
+)
+@_of_process(
+    "--keepers",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    envvar="ASYNCMR_KEEPERS",
+    help="More processes, which hold the results; another number at each start is fine.",
 )
 @_of_process(
     "--memory",

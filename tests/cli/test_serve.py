@@ -179,6 +179,7 @@ async def test_windows_go_by_the_time_in_the_lines(tmp_path):
             ["--window", "1m late 5s event json:t", "--lateness", "9s"],
             "says already what --lateness '9s' says",
         ),
+        (["--max-keys", "9"], "--max-keys 9 is less than one key for each of the 64 key groups"),
         (["--lateness", "9s"], 'say where that time is, such as --timestamp "json:time"'),
     ],
 )

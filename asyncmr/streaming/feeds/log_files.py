@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from asyncmr.streaming.feed import Origin
 from asyncmr.streaming.feeds.file_mark import FileMark
+from asyncmr.streaming.feeds.followed_file import FollowedFile
 from asyncmr.streaming.feeds.rotated import later_files, open_file, rotated_files, same_files, same_inode
 
 _log = logging.getLogger("asyncmr")
@@ -34,21 +34,6 @@ class Piece(NamedTuple):
     origin: Origin | None = None
 
 
-@dataclass(slots=True)
-class _Followed:
-    """`scanned`: how far beyond the mark a line that is too long has been looked through."""
-
-    path: str
-    fd: int
-    mark: FileMark
-    quiet_since: float | None = None
-    scanned: int = 0
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        return self.mark.device, self.mark.inode
-
-
 class LogFiles:
     """The lines of a log, from a position on. Its methods block; `now` is in seconds, by any one clock.
 
@@ -62,7 +47,7 @@ class LogFiles:
         self._stored: list[dict[str, Any]] = [] if position is None else position["files"]
         self._block_bytes = block_bytes
         self._linger = linger
-        self._files: list[_Followed] = []
+        self._files: list[FollowedFile] = []
         self._before: set[tuple[int, ...]] | None = None
         if position is not None and "rotated" in position:
             self._before = set(map(tuple, position["rotated"]))
@@ -85,13 +70,13 @@ class LogFiles:
             OSError: a file or the folder cannot be read.
         """
         piece = self._next(now)
-        self.lag = sum(os.fstat(file.fd).st_size - file.mark.offset for file in self._files)
+        self.lag = sum(file.lag for file in self._files)
         return piece
 
     def close(self) -> None:
         """Closes the files."""
         while self._files:
-            os.close(self._files.pop().fd)
+            self._files.pop().close()
 
     def _next(self, now: float) -> Piece:
         if not self._files:
@@ -127,7 +112,7 @@ class LogFiles:
             self._missing = True
             _log.warning("%r is not there, or not a file; it is read as soon as it is", self._path)
 
-    def _find(self, stored: dict[str, Any]) -> _Followed | None:
+    def _find(self, stored: dict[str, Any]) -> FollowedFile | None:
         """The file of a stored mark: the one with its inode if that has its content, or else a copy."""
         for _ in range(_ATTEMPTS):
             files = rotated_files(self._path)
@@ -139,22 +124,22 @@ class LogFiles:
                 break  # nothing was rotated meanwhile, and so missed
         return None
 
-    def _matching(self, path: str, stored: dict[str, Any]) -> _Followed | None:
-        if (fd := open_file(path)) is None:
+    def _matching(self, path: str, stored: dict[str, Any]) -> FollowedFile | None:
+        found = FollowedFile.found(path, stored)
+        if found is not None and any(file.identity == found.identity for file in self._files):
+            found.close()
             return None
-        mark = FileMark.found(fd, stored)
-        if mark is None or any(file.identity == (mark.device, mark.inode) for file in self._files):
-            os.close(fd)
-            return None
-        return _Followed(path, fd, mark)
+        return found
 
-    def _read(self, file: _Followed, now: float) -> Piece:
+    def _read(self, file: FollowedFile, now: float) -> Piece:
         mark, before = file.mark, len(file.mark.seam)
         # What stands before the offset comes with what stands behind it, in one call: a file that is truncated
         # meanwhile cannot pass for the one that was read.
         start = mark.offset - before
-        if file.scanned:
-            return self._look_through(file)
+        if file.scanned and not file.is_truncated():
+            more, ended = file.look_through(self._block_bytes)
+            self.refused += ended
+            return Piece(b"", more)
         block = os.pread(file.fd, before + self._block_bytes, start)
         if not mark.offset and file is self._files[-1] and self._copied(file, block):
             return Piece(b"", True)
@@ -173,28 +158,7 @@ class LogFiles:
             return Piece(b"", True)
         return self._retired(file, block[before:], now)
 
-    def _look_through(self, file: _Followed) -> Piece:
-        """Looks for the end of a line that is too long, a block at a time."""
-        mark = file.mark
-        if FileMark.at(file.fd, mark.offset).seam != mark.seam:
-            self._truncated(file)
-            return Piece(b"", True)
-        block = os.pread(file.fd, self._block_bytes, mark.offset + file.scanned)
-        end = block.find(b"\n") + 1
-        file.scanned += end or len(block)
-        if end:
-            self.refused += 1
-            _log.warning(
-                "%r: a line of %s bytes at byte %s was left out: it is longer than the limit, %s bytes",
-                file.path,
-                f"{file.scanned:,}",
-                f"{mark.offset:,}",
-                f"{self._block_bytes:,}",
-            )
-            file.mark, file.scanned = FileMark.at(file.fd, mark.offset + file.scanned), 0
-        return Piece(b"", bool(block))
-
-    def _retired(self, file: _Followed, rest: bytes, now: float) -> Piece:
+    def _retired(self, file: FollowedFile, rest: bytes, now: float) -> Piece:
         """Lets go of a predecessor that nobody has written to for long enough. Its last line may lack its end."""
         if file is self._files[-1]:
             return Piece(b"", False)
@@ -203,10 +167,10 @@ class LogFiles:
         if now - file.quiet_since < self._linger:
             return Piece(b"", False)
         self._files.remove(file)
-        os.close(file.fd)
+        file.close()
         return Piece(rest + b"\n" if rest else b"", True, Origin(file.path, file.mark.offset))
 
-    def _truncated(self, file: _Followed) -> None:
+    def _truncated(self, file: FollowedFile) -> None:
         """Goes on with what was copied of a file before it was truncated, and then at its beginning."""
         index = self._files.index(file)
         last = file is self._files[-1]
@@ -224,16 +188,16 @@ class LogFiles:
         else:
             _log.info("%r was truncated; the rest of what it was is read from %r", file.path, copy.path)
         if copy is not None:
-            os.close(file.fd)
+            file.close()
             self._files.append(copy)
             self._open_later(copy)
         elif last:
-            self._files.append(_Followed(file.path, file.fd, FileMark(*file.identity)))
+            self._files.append(FollowedFile(file.path, file.fd, FileMark(*file.identity)))
             self._open_later(self._files[-1])
         else:
-            os.close(file.fd)
+            file.close()
 
-    def _copied(self, file: _Followed, block: bytes) -> bool:
+    def _copied(self, file: FollowedFile, block: bytes) -> bool:
         """Goes on with the copies of a log that was truncated before anything of it was read. Whether there are any.
 
         `block`: how the log begins now. A copy that begins so too is being made, or of what is still there.
@@ -255,7 +219,7 @@ class LogFiles:
             if not begins or (block and block.startswith(begins)):
                 os.close(fd)
                 continue
-            self._files.insert(-1, _Followed(copy.path, fd, FileMark(*copy.identity)))
+            self._files.insert(-1, FollowedFile(copy.path, fd, FileMark(*copy.identity)))
             self._before.add(copy.version)
         return len(self._files) > len(known)
 
@@ -277,7 +241,7 @@ class LogFiles:
         self._open_later(current)
         return self._files[-1] is not current
 
-    def _open_later(self, than: _Followed) -> None:
+    def _open_later(self, than: FollowedFile) -> None:
         """Follows the log and all it was rotated to since `than` was it."""
         known = len(self._files)
         for _ in range(_ATTEMPTS):
@@ -290,7 +254,7 @@ class LogFiles:
             if complete and same_files(files, rotated_files(self._path)):
                 return
             while len(self._files) > known:
-                os.close(self._files.pop().fd)
+                self._files.pop().close()
 
     def _open(self, path: str, expected: tuple[int, int] | None = None) -> bool:
         """Follows a file from its beginning, unless it is followed already. Whether it is there, and as expected."""
@@ -300,7 +264,7 @@ class LogFiles:
         identity = (status.st_dev, status.st_ino)
         right = expected in (None, identity)
         if right and all(file.identity != identity for file in self._files):
-            self._files.append(_Followed(path, fd, FileMark(*identity)))
+            self._files.append(FollowedFile(path, fd, FileMark(*identity)))
         else:
             os.close(fd)
         return right
