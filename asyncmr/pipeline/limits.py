@@ -67,7 +67,7 @@ class Limits:
         Raises:
             MemoryBudgetError: when that is too little for so many workers.
         """
-        fixed = _HOST + (workers + 1) * cls().split + workers * _WORKER
+        fixed = cls.fixed(workers)
         if memory < fixed + _LEAST_SHUFFLE:
             raise MemoryBudgetError(
                 f"memory={memory:,} bytes is too little for {workers} workers, which need "
@@ -75,6 +75,11 @@ class Limits:
                 "raise memory=, or use fewer workers"
             )
         return cls(shuffle=memory - fixed)
+
+    @classmethod
+    def fixed(cls, workers: int) -> int:
+        """What the host and so many workers take, beside what waits between the stages."""
+        return _HOST + (workers + 1) * cls().split + workers * _WORKER
 
     def room(self, workers: int) -> int:
         """The bytes that each worker may take for what a job says that its functions take."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from asyncmr.engines.share import limits_of, memory_of, workers_of
+from asyncmr.engines.share import memory_of, workers_of
 from asyncmr.errors import MemoryBudgetError, UsageError
+from asyncmr.pipeline.limits import Limits
 from asyncmr.sizes import MIB, parse_size
 
 # What a keeper takes beside its tables: its interpreter, and blocks on their way.
@@ -42,15 +43,19 @@ class Division:
             MemoryBudgetError: it is too little for all of them.
         """
         total, count = memory_of(memory, 1.0), workers_of(workers, 1.0)
-        spare = limits_of(total, count, share=1.0, default=memory is None).shuffle - _LEAST_WAITING
-        spare -= keepers * _KEEPER
+        spare = total - Limits.fixed(count) - _LEAST_WAITING - keepers * _KEEPER
         # What is merged into the tables takes as much again.
         wanted = None if state_memory is None else 2 * _size(state_memory)
         least = 2 * keepers * _LEAST_TABLES if wanted is None else wanted
         if spare < least:
+            default = (
+                ""
+                if memory is not None
+                else ". Nobody gave memory=, and the default is half of what there is"
+            )
             raise MemoryBudgetError(
-                f"memory={total:,} bytes ({total // MIB} MiB) is too little for {count} workers and {keepers} keepers "
-                f"of the state, which need {-(-(total - spare + least) // MIB):,} MiB; raise memory=, or use fewer"
+                f"memory={total:,} bytes ({total // MIB} MiB) is too little for workers={count} and keepers={keepers}, "
+                f"which need {-(-(total - spare + least) // MIB):,} MiB; raise memory=, or use fewer{default}"
             )
         state = max(least, int(spare * _KEEPERS_PART)) if wanted is None else wanted
         return cls(

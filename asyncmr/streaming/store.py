@@ -224,7 +224,8 @@ class StateStore:
     def move(self, moves: Sequence[Move]) -> None:
         """Makes keys cold. What the state says is the same before and after."""
         stays = [Delta(move.place, move.stays, whole=True) for move in moves]
-        with self._transaction():
+        # No power failure can do harm before the next epoch, which forces this to the disk, too.
+        with self._synchronous("NORMAL"), self._transaction():
             self._reach("cold")
             self._cold.move(moves)
             self._reach("stays")
@@ -305,6 +306,16 @@ class StateStore:
     def _database(self) -> sqlite3.Connection:
         assert self._open is not None
         return self._open
+
+    @contextlib.contextmanager
+    def _synchronous(self, level: str) -> Iterator[None]:
+        """How much is forced to the disk at a commit, of a state that is durable."""
+        with self._translated():
+            self._database.execute(f"PRAGMA synchronous = {level if self._durable else 'OFF'}")
+            try:
+                yield
+            finally:
+                self._database.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -84,9 +84,13 @@ async def test_a_worker_that_dies_loses_nothing(tmp_path):
     assert os.path.exists(f"{tmp_path}/marker")
 
 
-async def test_a_keeper_that_dies_at_work_gets_back_what_was_committed_and_what_was_not(tmp_path):
+@pytest.mark.parametrize("state_memory", [None, 1])
+async def test_a_keeper_that_dies_at_work_gets_back_what_was_committed_and_what_was_not(
+    tmp_path, state_memory
+):
     job = Job(mapper=words, fold=dying_fold(str(tmp_path), 2))
-    async with Stream(job, [Listed([b"a b\n"] * 5)], workers=1, keepers=2) as stream:
+    feed = Listed([b"a b\n"] * 5)
+    async with Stream(job, [feed], workers=1, keepers=2, state_memory=state_memory) as stream:
         await stream.join()
         assert dict(await stream.top(9)) == {"a": 5, "b": 5}
     assert len(os.listdir(tmp_path)) == 2

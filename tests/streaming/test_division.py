@@ -24,9 +24,7 @@ def test_the_tables_take_what_they_are_given():
 
 
 def test_too_little_is_refused_with_what_is_needed():
-    with pytest.raises(
-        MemoryBudgetError, match=r"2 workers and 1 keepers of the state, which need 2\d\d MiB"
-    ):
-        Division.of("230 MiB", 2, 1, None)
+    with pytest.raises(MemoryBudgetError, match=r"workers=2 and keepers=1, which need 2\d\d MiB"):
+        Division.of("200 MiB", 2, 1, None)
     with pytest.raises(MemoryBudgetError, match="too little"):
         Division.of("256 MiB", 1, 1, "128 MiB")
