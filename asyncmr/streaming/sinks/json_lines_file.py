@@ -88,7 +88,8 @@ class JsonLinesFile:
         """Whether the file that was written lies beside; what was not committed is cut off there."""
         try:
             with os.scandir(os.path.dirname(self._path)) as entries:
-                paths = [entry.path for entry in entries if entry.inode() == position["inode"]]
+                files = (entry for entry in entries if entry.is_file(follow_symlinks=False))
+                paths = [entry.path for entry in files if entry.inode() == position["inode"]]
         except FileNotFoundError:
             return False
         for path in paths:
