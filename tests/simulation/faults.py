@@ -191,6 +191,10 @@ class Faults:
             self._count("disk error", name)
             raise OSError(weather.failing_error, os.strerror(weather.failing_error))
 
+    def fails_late(self) -> bool:
+        """Whether a call that fails has done what it was to do."""
+        return self._weather.failing is not None and self._random.random() < 0.5
+
     def transferred(self, size: int, name: str) -> int:
         """How many bytes of a read or a write get through."""
         if not self._in_thread or size < 2 or not self._hits(self._weather.short):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import io
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -16,6 +17,7 @@ from typing import Any
 
 from aiofiles import threadpool
 
+from tests.simulation.databases import connecting
 from tests.simulation.faults import Faults
 from tests.simulation.loop import SimulatedLoop
 
@@ -43,6 +45,7 @@ def simulated_system(loop: SimulatedLoop, faults: Faults, sizes: Mapping[str, in
         (os, "pread", _pread(faults)),
         (os, "preadv", _flipping(faults, _transfers(faults, "read", "preadv"))),
         (os, "pwritev", _transfers(faults, "write", "pwritev")),
+        (sqlite3, "connect", connecting(faults)),
         (builtins, "open", opens := _opens_files(faults)),
         (threadpool, "sync_open", opens),
         *((*_place(name), loop.time) for name in _HOST_CLOCKS),
