@@ -131,10 +131,10 @@ def _pickle(values: list[Any]) -> bytes:
         pass
     # By value: what is local to a function, a lambda, and every class of the main script or session, or of the file of
     # a job, which a worker may know under another name, or not at all.
-    import cloudpickle
+    from asyncmr.kernel import by_value
 
     try:
-        return cloudpickle.dumps(values, 5)  # type: ignore[no-any-return]
+        return by_value.dumps(values)
     except MemoryError:
         raise
     except Exception as error:
@@ -147,11 +147,11 @@ def _pickle(values: list[Any]) -> bytes:
 
 
 def _first_unpicklable(values: list[Any]) -> Any:
-    import cloudpickle
+    from asyncmr.kernel import by_value
 
     for value in values:
         try:
-            cloudpickle.dumps(value, 5)
+            by_value.dumps(value)
         except Exception:
             return value
     return values

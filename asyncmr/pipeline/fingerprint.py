@@ -14,8 +14,8 @@ from importlib import import_module
 
 from asyncmr.errors import UsageError
 from asyncmr.job import Job, Step
+from asyncmr.kernel.description import digest
 from asyncmr.kernel.hashing import KeyHasher
-from asyncmr.pipeline.description import digest
 from asyncmr.pipeline.limits import Limits
 from asyncmr.protocols import Fingerprinted, Sink, Source
 from asyncmr.storage.compression import Codec

@@ -7,15 +7,14 @@ from hashlib import blake2b
 from reprlib import repr as short_repr
 from typing import Any
 
-import cloudpickle
-
 from asyncmr.errors import UsageError
+from asyncmr.kernel import by_value
 
 
 class Program:
     """An object whose generator methods workers run.
 
-    It is pickled here and now, by cloudpickle, so that a lambda or closure may be part of it and that one
+    It is pickled here and now, by value, so that a lambda or closure may be part of it and that one
     which cannot be sent fails before any worker is taken. `id` is a hash of what would be sent: an object
     pickled again unchanged is not sent again, and one whose globals have changed is. `parts`: pickled objects that the
     programs of a worker share, by their `id`; one with parts is prepared before its first session in a worker.
@@ -32,7 +31,7 @@ class Program:
         self.name = name or _name(obj)
         self.parts = dict(parts or {})
         try:
-            self.data: bytes = cloudpickle.dumps(obj, protocol=5)
+            self.data = by_value.dumps(obj)
         except Exception as exc:
             raise UsageError(
                 f"{self.name} cannot be sent to a worker process, since something in it cannot be pickled: "

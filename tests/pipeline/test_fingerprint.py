@@ -15,7 +15,7 @@ import pytest
 import asyncmr
 from asyncmr import jobs
 from asyncmr.connectors.text import TextFiles
-from asyncmr.pipeline.description import digest
+from asyncmr.kernel.description import digest
 from asyncmr.pipeline.fingerprint import differences
 from asyncmr.storage.disk import Disk
 

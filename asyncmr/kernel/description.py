@@ -139,7 +139,8 @@ class _Describing:
             if type(value) in (*_PLAIN, *_CONTAINERS) and not (name.startswith("__") and name.endswith("__"))
         )
         bases = tuple(self.of(base) for base in kind.__bases__ if base is not object)
-        return bases, tuple(members), tuple(constants)
+        choices = [(one.name, self.of(one.value)) for one in kind] if issubclass(kind, Enum) else []
+        return bases, tuple(members), tuple(constants), tuple(choices)
 
     def _state(self, value: object) -> Any:
         try:
