@@ -177,11 +177,11 @@ class Committed:
             self._final = moved.after
             if left_out is not self._left_out:
                 self._left_out, self.overflow = left_out, left_out.count()
-            await self._keepers.tidy()
-            self.commit_seconds = perf_counter() - began
-            self._busy = None
             if expired:
                 await self._keepers.drop(expired)
+            await self._keepers.tidy()  # what is dropped must not become cold
+            self.commit_seconds = perf_counter() - began
+            self._busy = None
         for _, stored in mapped:
             for pieces in stored:
                 self._mapped.free(pieces.block)

@@ -135,7 +135,8 @@ class Keeper:
                 if moves:
                     await self._disk.run(self._store.move, moves)
             except BaseException:
-                await self.close()  # it holds less than what was committed
+                with CancelScope(shield=True):
+                    await self.close()  # it holds less than what was committed
                 raise
 
     async def _feed(self, pane: int, mine: list[tuple[int, Any]]) -> None:

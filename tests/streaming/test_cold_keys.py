@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import sqlite3
 import tempfile
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -122,3 +124,17 @@ async def test_at_a_start_with_less_memory_what_was_hot_becomes_cold(tmp_path):
         assert stream.stats().keys == 3000
         assert stream.stats().cold_keys > 2000
         assert await stream.get("k17") == 17
+
+
+@pytest.mark.parametrize("memory", [1, 800, 900])
+async def test_cold_keys_of_panes_that_are_dropped_go_too(tmp_path, memory):
+    batches = [b"%d %d\n" % (second, second) for second in range(40)]
+    window = r"1s retain 2s event ^(\S+)"
+    options: Any = {"state": tmp_path / "state", "executor": "inline", "workers": 1, "clock": Instant()}
+    async with Stream(MEAN, [Listed(batches)], window=window, state_memory=memory, **options) as stream:
+        await stream.join()
+        assert 1 <= len(await stream.windows()) <= 3
+    with closing(sqlite3.connect(tmp_path / "state" / "state.sqlite")) as database:
+        (panes,) = database.execute("SELECT count(DISTINCT pane) FROM cold").fetchone()
+        assert panes <= 4
+        assert database.execute("SELECT count(*) FROM cold_places").fetchone() <= (3,)
