@@ -28,9 +28,10 @@ from benchmarks.tree import descendants, pss
 
 HOUR = 3600.0
 WINDOW = "1m retain 1h final"
-# Of real time, between two commits and between two batches.
-_INTERVAL = 0.1
-_BEAT = 0.05
+# Of real time, between two commits, two batches, and two questions.
+_INTERVAL = 0.02
+_BEAT = 0.01
+_ASK = 0.1
 
 
 class FastClock:
@@ -140,7 +141,7 @@ async def lived(order: dict[str, Any]) -> dict[str, Any]:
     async def ask() -> None:
         while True:
             await stream.top(10)
-            await asyncio.sleep(_INTERVAL)
+            await asyncio.sleep(_ASK)
 
     async with stream, TaskScope() as scope:
         scope.spawn(sample, name="sample")
