@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+from asyncmr.kernel.blocks import Slice, encode_block
 from asyncmr.kernel.footprint import estimate_bytes
 from asyncmr.kernel.tables import Table
 
@@ -45,7 +46,7 @@ class Kept:
         return self.cold > len(self.returned)
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """About what it takes in memory."""
         return int(len(self.table) * self._each) + len(self.touched or ()) * _MARK
 
@@ -67,6 +68,13 @@ class Kept:
         self._changed += len(keys)
         if self._changed > self._weighed:
             self.weigh()
+
+    def block(self, first: list[Any] | None = None, others: list[Any] | None = None) -> bytes:
+        """A block of some keys, by default of all; `first` come first."""
+        keys = list(self.table) if others is None else others
+        if first:
+            keys = list(dict.fromkeys([*first, *keys]))
+        return encode_block(Slice((), keys, list(map(self.table.__getitem__, keys)), None), placed=False)
 
     def weigh(self) -> None:
         """Looks at a sample of the table."""

@@ -12,18 +12,17 @@ keys are, and nothing that can be asked of them.
 
 from __future__ import annotations
 
-import json
 import marshal
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import nlargest, nsmallest
 from itertools import chain, islice, pairwise
 from typing import Any, Literal, NamedTuple
 
-from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_block, encode_pairs
+from asyncmr.kernel.blocks import Slice, decode_block, decode_pairs, encode_pairs
 from asyncmr.kernel.buckets import BucketLayout
-from asyncmr.kernel.cold import ROWS, Cold, Place, Rows, encode_rows, ranks_of, signed
+from asyncmr.kernel.cold import ROWS, Cold, Place, signed
+from asyncmr.kernel.cooling import cooled
 from asyncmr.kernel.kept import Kept
-from asyncmr.kernel.key_order import is_plain, place_of
+from asyncmr.kernel.largest import largest
 from asyncmr.kernel.layout import Feed, Table
 from asyncmr.kernel.outlets import Item
 from asyncmr.kernel.results import ResultEncoder, Results, encoded
@@ -106,11 +105,11 @@ class State:
         for (place, block), (*_, back) in zip(_pieces([b[:3] for b in blocks], data), blocks, strict=True):
             kept = self._at(place)
             found = decode_block(block)
-            self._size -= kept.bytes
+            self._size -= kept.size
             dict.update(kept.table, zip(found.keys, found.values, strict=True))
             kept.returned += found.keys[:back]
             kept.weigh()
-            self._size += kept.bytes
+            self._size += kept.size
         for place in dict.fromkeys((group, pane) for group, pane, *_ in [*blocks, *cold]):
             kept = self._kept[place]
             yield ("keys", *place, kept.keys), b""
@@ -144,10 +143,10 @@ class State:
                 changed[place] = merged
             kept = self._kept[place]
             if place in whole:
-                yield ("snapshot", *place, kept.keys, len(kept.returned)), _block(kept, kept.returned)
+                yield ("snapshot", *place, kept.keys, len(kept.returned)), kept.block(kept.returned)
             elif place in changed:
                 keys, back = changed[place]
-                yield ("delta", *place, kept.keys, len(back)), _block(kept, back, keys)
+                yield ("delta", *place, kept.keys, len(back)), kept.block(back, keys)
         groups = sorted({group for group, _ in self._kept}) if windows else []
         for number, (panes, start, final) in enumerate(windows):
             for group in groups:
@@ -176,14 +175,14 @@ class State:
         """Merges what was taken in into the table of a place; the keys that this changed, if there are any."""
         keys, values, counts = self._reduction.partials(taken)
         kept = self._at(place)
-        self._size -= kept.bytes
+        self._size -= kept.size
         back = self._back(place, kept, keys) if kept.has_cold else []
         if self._most is not None and kept.keys + len(keys) > self._most[place[0]]:
             keys, values = self._admitted(place, kept, keys, values)
         if keys:
             self._reduction.gather(kept.table, Slice((), keys, values, counts))
             kept.met(keys)
-        self._size += kept.bytes
+        self._size += kept.size
         return Changed(keys, back) if keys or back else None
 
     def _back(self, place: Place, kept: Kept, keys: list[Any]) -> list[Any]:
@@ -226,9 +225,7 @@ class State:
         """Makes room: until an eighth of it is free, or so many keys have become cold that the rest may wait for
         another round.
 
-        Items, for each place that changes: `("stay", group, pane, cold rows)` with a block of what stays;
-        `("stale", group, pane)`, hashes of rows that go, as JSON; and `("rows", group, pane, end of the JSON)`, rows
-        that come. Then `("full",)` if there is more to be done.
+        Items: those of `cooled`, and `("full",)` if there is more to be done.
         """
         goal = self._room * 7 // 8
         tidied = 0
@@ -236,34 +233,15 @@ class State:
             if self._size <= goal or tidied >= _TIDIED:
                 break
             kept = self._kept[place] = self._kept.pop(place)
-            self._size -= kept.bytes
+            self._size -= kept.size
             gone = [key for key in kept.table if key not in (kept.touched or ())]
             if gone:
-                yield from self._give_up(place, kept, gone)
+                yield from cooled(place, kept, gone, self._reduction, self._hasher)
                 tidied += len(gone)
             kept.touched = set()
-            self._size += kept.bytes
+            self._size += kept.size
         if tidied >= _TIDIED and self._size > goal:
             yield ("full",), b""
-
-    def _give_up(self, place: Place, kept: Kept, gone: list[Any]) -> Iterator[Item]:
-        """Makes these keys cold."""
-        if kept.returned:
-            stale = signed(self._hasher.hashes(kept.returned))
-            yield ("stale", *place), json.dumps(stale).encode()
-        for start in range(0, len(gone), ROWS):
-            keys = gone[start : start + ROWS]
-            rows = Rows(signed(self._hasher.hashes(keys)), keys, list(map(kept.table.__getitem__, keys)))
-            ranks = ranks_of([result for _, result in self._reduction.results(keys, kept.table)])
-            end, data = encode_rows(rows, ranks)
-            yield ("rows", *place, end), data
-        kept.cold += len(gone) - len(kept.returned)
-        kept.returned = []
-        leaving = set(gone)
-        table = self._reduction.table()
-        dict.update(table, [pair for pair in kept.table.items() if pair[0] not in leaving])
-        kept.table = table
-        yield ("stay", *place, kept.cold), _block(kept, []) if table else b""
 
     def _top(self, argument: tuple[int, list[int]]) -> Iterator[Item]:
         """The `k` keys with the largest values in some panes together, as a block of pairs."""
@@ -294,7 +272,7 @@ class State:
     def _drop(self, panes: list[int]) -> Iterator[Item]:
         """Forgets panes."""
         for place in [place for place in self._kept if place[1] in panes]:
-            self._size -= self._kept.pop(place).bytes
+            self._size -= self._kept.pop(place).size
         yield from ()
 
     def _at(self, place: Place) -> Kept:
@@ -304,36 +282,10 @@ class State:
         return kept
 
 
-def _block(kept: Kept, first: list[Any], others: list[Any] | None = None) -> bytes:
-    """A block of some keys, by default of all; `first` come first."""
-    keys = list(kept.table) if others is None else others
-    if first:
-        keys = list(dict.fromkeys([*first, *keys]))
-    return encode_block(Slice((), keys, list(map(kept.table.__getitem__, keys)), None), placed=False)
-
-
 def _keys_of(changed: dict[Place, Changed], group: int, panes: list[int]) -> list[Any]:
     """The keys of a group that have changed in some panes, each once."""
     columns = [changed[group, pane].keys for pane in panes if (group, pane) in changed]
     return columns[0] if len(columns) == 1 else list(dict.fromkeys(chain.from_iterable(columns)))
-
-
-def largest(k: int, pairs: list[Pair]) -> list[Pair]:
-    """The `k` pairs with the largest values, largest first; equal ones in the order of their keys."""
-    if len(pairs) > k:
-        least = min(nlargest(k, (value for _, value in pairs)))
-        above = [pair for pair in pairs if pair[1] > least]
-        ties = [pair for pair in pairs if pair[1] == least]
-        pairs = above + _first(k - len(above), ties)
-    pairs = _first(len(pairs), pairs)
-    pairs.sort(key=lambda pair: pair[1], reverse=True)
-    return pairs
-
-
-def _first(k: int, pairs: list[Pair]) -> list[Pair]:
-    if is_plain({type(key) for key, _ in pairs}):
-        return nsmallest(k, pairs, key=lambda pair: pair[0])
-    return nsmallest(k, pairs, key=lambda pair: place_of(pair[0]))
 
 
 def _pairs(pairs: list[Pair]) -> bytes:

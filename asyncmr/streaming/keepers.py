@@ -9,8 +9,8 @@ from typing import Any
 from asyncmr.actors import TaskScope
 from asyncmr.kernel.blocks import decode_pairs, encode_pairs
 from asyncmr.kernel.cold import Place
+from asyncmr.kernel.largest import largest
 from asyncmr.kernel.partitioning import Partitioning
-from asyncmr.kernel.state import largest
 from asyncmr.pipeline.messages import Pieces
 from asyncmr.pipeline.tolerance import Tolerance
 from asyncmr.protocols import Pair

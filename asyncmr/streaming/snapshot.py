@@ -19,7 +19,8 @@ from typing import Any, NamedTuple, Self
 
 from asyncmr.errors import CorruptRunError, ResumeError, StorageError
 from asyncmr.kernel.cold import Place
-from asyncmr.streaming.store import FORMAT, FORMAT_OF, StateFolder
+from asyncmr.streaming.state_folder import StateFolder
+from asyncmr.streaming.store import FORMAT, FORMAT_OF
 
 
 class Stored(NamedTuple):

@@ -22,19 +22,18 @@ from typing import Any
 from asyncmr.errors import ResumeError, StorageError
 from asyncmr.kernel.cold import Place
 from asyncmr.pipeline.fingerprint import differences
-from asyncmr.storage.journal_folder import JournalFolder
-from asyncmr.streaming import block_table, cold_table
+from asyncmr.streaming import aside_table, block_table, cold_table
+from asyncmr.streaming.aside_table import counted
 from asyncmr.streaming.block_table import BlockTable, StoredBlock
 from asyncmr.streaming.cold_table import ColdTable
 from asyncmr.streaming.commit import Commit, Delta, Move
+from asyncmr.streaming.state_folder import StateFolder
 
 FORMAT_OF = "the format of the state"
 FORMAT = "2"
 
 # Cold rows come in the order of a hash: with SQLite's 2 MiB their pages would be read again and again.
 _CACHE = 16 << 20
-# So many bytes are kept of the lines that count nowhere.
-_MOST_ASIDE = 64 << 20
 
 _TABLES = """
 PRAGMA journal_mode = WAL;
@@ -46,19 +45,7 @@ CREATE TABLE IF NOT EXISTS tokens (
     feed TEXT NOT NULL, token TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (feed, token)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_by_time ON tokens (time);
-CREATE TABLE IF NOT EXISTS aside (
-    number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, reason TEXT NOT NULL, data BLOB NOT NULL
-);
 """
-
-
-class StateFolder(JournalFolder):
-    """The folder of a stream's state."""
-
-    what = "state of a stream"
-    user = "this stream"
-    database_name = "state.sqlite"
-    has_blocks = False
 
 
 class StateStore:
@@ -105,7 +92,9 @@ class StateStore:
                     self.folder.database, isolation_level=None, check_same_thread=False
                 )
                 self._database.execute(f"PRAGMA cache_size = -{_CACHE >> 10}")
-                self._database.executescript(_TABLES + block_table.TABLES + cold_table.TABLES)
+                self._database.executescript(
+                    _TABLES + aside_table.TABLES + block_table.TABLES + cold_table.TABLES
+                )
                 self._database.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
                 self._begin({FORMAT_OF: FORMAT, **identity})
         except BaseException:
@@ -162,7 +151,7 @@ class StateStore:
         and why; and notes. To be opened anew before it is used otherwise."""
         with self._transaction() as database:
             database.executemany("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", tokens)
-            database.executemany("INSERT INTO aside (epoch, reason, data) VALUES (?, ?, ?)", aside)
+            aside_table.write(database, aside)
             self._note(database, notes or {})
 
     def positions(self) -> dict[str, dict[str, Any]]:
@@ -216,7 +205,7 @@ class StateStore:
         self._cold.dropped(commit.dropped)
         if swept is not None:
             self._cold.swept(swept)
-        self.aside = self._with(commit)
+        self.aside = counted(self.aside, commit.aside)
         self.epoch, self.time = commit.epoch, commit.time
         self.records += commit.records
         self.bytes += commit.bytes
@@ -247,9 +236,9 @@ class StateStore:
             [(*token, commit.time) for token in commit.tokens],
         )
         database.execute("DELETE FROM tokens WHERE time < ?", (commit.time - self._token_seconds,))
-        self._set_aside(database, commit)
+        aside_table.write(database, [(commit.epoch, reason, data) for reason, _, data in commit.aside])
         progress = {
-            "aside": self._with(commit),
+            "aside": counted(self.aside, commit.aside),
             "epoch": commit.epoch,
             "time": commit.time,
             "records": self.records + commit.records,
@@ -257,29 +246,10 @@ class StateStore:
         }
         self._note(database, {"progress": progress, **commit.notes})
 
-    def _set_aside(self, database: sqlite3.Connection, commit: Commit) -> None:
-        database.executemany(
-            "INSERT INTO aside (epoch, reason, data) VALUES (?, ?, ?)",
-            [(commit.epoch, reason, data) for reason, _, data in commit.aside],
-        )
-        if commit.aside:
-            database.execute(
-                "DELETE FROM aside WHERE number <= (SELECT max(number) FROM (SELECT number, sum(length(data)) "
-                "OVER (ORDER BY number DESC) AS size FROM aside) WHERE size > ?)",
-                (_MOST_ASIDE,),
-            )
-
-    def _with(self, commit: Commit) -> dict[str, int]:
-        """How many lines are aside once this is committed, by reason."""
-        total = dict(self.aside)
-        for reason, lines, _ in commit.aside:
-            total[reason] = total.get(reason, 0) + lines
-        return total
-
     def set_aside(self) -> list[tuple[str, bytes]]:
         """The lines that count nowhere, each block with the reason, oldest first; the latest 64 MiB of them."""
         with self._translated():
-            return self._database.execute("SELECT reason, data FROM aside ORDER BY number").fetchall()
+            return aside_table.read(self._database)
 
     def _write_positions(self, database: sqlite3.Connection, commit: Commit) -> None:
         self._reach("positions")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncmr.kernel.state import largest
+from asyncmr.kernel.largest import largest
 
 KEYS = [
     "a", "b", "", b"a", 1, 2, -7, 0.5, math.inf, math.nan, None, (), ("a", 1), ("a", "b"), ("a", math.nan), (2, 1),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asyncmr import CorruptRunError, Job, ResumeError, StorageError
 from asyncmr.streaming import Stream, Windowing, inspect_state
-from asyncmr.streaming.store import StateFolder
+from asyncmr.streaming.state_folder import StateFolder
 from tests.streaming.feeds import Instant, Listed
 
 
