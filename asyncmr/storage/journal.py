@@ -49,7 +49,7 @@ class Journal:
     Every method raises StorageError when the database cannot be read or written.
     """
 
-    USED_BY = ("report", "staging")
+    USED_BY = ("report", "staging", "letters")
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if not os.fspath(path):

@@ -19,7 +19,14 @@ import asyncmr
 from asyncmr import Engine, Job, ResumeError
 from asyncmr.connectors.journaled_parts import JournaledParts
 from asyncmr.connectors.text import TextFiles
-from asyncmr.errors import AsyncMRError, MapperError, OutputError, PartitionerError, UsageError
+from asyncmr.errors import (
+    AsyncMRError,
+    MapperError,
+    OutputError,
+    PartitionerError,
+    SkipLimitError,
+    UsageError,
+)
 from asyncmr.kernel.formats import TextFormat
 from asyncmr.kernel.passing import passed
 from asyncmr.pipeline.limits import Limits
@@ -294,6 +301,10 @@ def fragile(_key, line):
     yield from words(None, line)
 
 
+def refusing(_key, record):
+    raise ValueError("refused")
+
+
 class BrokenPartitioner(Broken):
     """A part for each key, until it comes to one that breaks it; that is not skipped."""
 
@@ -301,6 +312,17 @@ class BrokenPartitioner(Broken):
         if key == "200" and os.path.exists(self.marker):
             raise ValueError("broken")
         return len(key) % partitions
+
+
+async def test_letters_of_a_job_that_failed_for_them_are_written_anew_when_it_is_resumed(tmp_path):
+    """Also where nothing else was committed."""
+    story = Story(tmp_path)
+    story.job = story.job.replace(mapper=refusing)
+    options = {"on_error": "skip", "skip_limit": 0, "dead_letters": tmp_path / "letters"}
+    for _ in range(2):
+        with pytest.raises(SkipLimitError):
+            await story.run(**options)
+        assert (tmp_path / "letters").exists()
 
 
 async def test_what_was_skipped_before_is_told_in_the_end(tmp_path):
