@@ -57,9 +57,8 @@ class Asker:
             if not found and self._witness.may_be_gone(known, window):
                 return True
             values = sorted(table.values(), reverse=True)[:k]
-            return [value for _, value in found] == values and all(
-                table[key] == value for key, value in found
-            )
+            same = all(key in table and table[key] == value for key, value in found)
+            return same and [value for _, value in found] == values
 
         self._of_an_epoch(f"top({k}, {window})", found, since, right)
 

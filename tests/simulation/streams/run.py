@@ -239,8 +239,8 @@ class _Process:
             limits=life.limits,
         ) as stream:
             asker = Asker(stream, plan, run.witness, run.told, run.broken, f"{life.seed} asker")
-            asking = [asyncio.ensure_future(self._heard(asker.ask())) for _ in range(life.askers)]
-            reading = [asyncio.ensure_future(self._heard(asker.iterate())) for _ in range(life.readers)]
+            asking = [asyncio.ensure_future(self._heard(asker.ask)) for _ in range(life.askers)]
+            reading = [asyncio.ensure_future(self._heard(asker.iterate)) for _ in range(life.readers)]
             try:
                 if life.ending in ("stops", "raises"):
                     assert isinstance(life.when, float)
@@ -259,9 +259,9 @@ class _Process:
                 with CancelScope(shield=True):
                     await asyncio.gather(*asking, *reading, return_exceptions=True)
 
-    async def _heard(self, asking: Coroutine[Any, Any, None]) -> None:
+    async def _heard(self, asking: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await asking
+            await asking()
         except AsyncMRError as error:
             if not isinstance(error, ClosedError) and not self._excused(error):
                 self._run.broken.append(f"who asked was told {type(error).__name__}: {error}")
