@@ -51,7 +51,7 @@ class Watched:
         self._cancelled = False
         self._again = 0  # how often it was run before
         self._refused = False  # since the output holds what a killed process has made visible
-        self._done: dict[str, int] = {}  # how far each stage has come
+        self._done: dict[tuple[str, str], int] = {}  # how far each stage has come, in its unit
         self._files: list[Path] = []
         self._bytes = TextFormat().encode([key for key, _ in reference], [value for _, value in reference])
         self._folder = folder
@@ -179,10 +179,10 @@ class Watched:
 
     def _progress(self, progress: Progress) -> None:
         for stage in progress.stages:
-            before = self._done.get(stage.name, 0)
+            before = self._done.get((stage.name, stage.unit), 0)
             if stage.done < before or (stage.total is not None and stage.done > stage.total):
                 self._breaks(f"progress of {stage.name}: {stage.done} of {stage.total}, and before {before}")
-            self._done[stage.name] = stage.done
+            self._done[stage.name, stage.unit] = stage.done
 
     def _source(self) -> Any:
         records, per_task = self._case.records, self._running.per_task
