@@ -59,6 +59,7 @@ async def run_daemon(
                 TaskScope() as scope,
             ):
                 scope.spawn(lambda: _alive(manager), name="watchdog")
+                await stream.listening()
                 started(bound)
                 manager.ready()
                 await signals.asked_or(stream)

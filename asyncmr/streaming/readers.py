@@ -86,6 +86,12 @@ class Readers:
                 read = partial(self._read, feed, positions.get(feed.name, {}), around, outlet.clone(), stop)
                 scope.spawn(read, name=f"feed {feed.name}")
 
+    async def listening(self) -> None:
+        """Returns when the feeds that others connect to can be connected to."""
+        for feed in self._feeds:
+            if (listening := getattr(feed, "listening", None)) is not None:
+                await listening()
+
     def stop(self) -> None:
         """No more is read; what a feed has given is still sent."""
         for stop in self._stops:

@@ -395,6 +395,11 @@ class Stream:
             sources=self._readers.infos(committed.positions),
         )
 
+    async def listening(self) -> None:
+        """Returns when the feeds that others connect to, such as `TCPFeed`, can be connected to."""
+        self._check()
+        await self._readers.listening()
+
     async def join(self) -> None:
         """Returns when every feed has ended, and all that they gave is committed."""
         self._check()
