@@ -91,7 +91,6 @@ def held(stream: Stream, state: Path) -> dict[str, float]:
     stats = stream.stats()
     return {
         "epochs": stats.epoch,
-        "words": stats.bytes,
         "keys": stats.keys,
         "host": pss(),
         "others": sum(map(pss, below)),
