@@ -58,21 +58,22 @@ class Text:
 
 
 class Marks:
-    """The words that are waited for. `warm`: seconds from the first on of which the others do not count."""
+    """The words that are waited for, one a tick. Those of the first `warm` seconds are not timed."""
 
     def __init__(self, client: Client, warm: float) -> None:
         self._client = client
         self._warm = warm
-        self._sent: dict[str, float] = {}
+        self._sent: dict[str, tuple[int, float]] = {}
         self._number = 0
         self._done = False
         self.seconds: list[float] = []
 
     def next(self) -> bytes:
         """A line with a new one, which is about to be sent."""
+        word = f"mark-{self._number}"
+        self._sent[word] = self._number, time.perf_counter()
         self._number += 1
-        self._sent[f"mark-{self._number}"] = time.perf_counter()
-        return f"mark-{self._number}\n".encode()
+        return f"{word}\n".encode()
 
     def end(self) -> None:
         """There are no more."""
@@ -84,19 +85,17 @@ class Marks:
         Raises:
             ValueError: one was counted twice.
         """
-        begun = 0.0
         while self._sent or not self._done:
             await asyncio.sleep(_ASK_AGAIN)
             asked = list(self._sent.items())
             counts = await asyncio.gather(*(self._count(word) for word, _ in asked))
             now = time.perf_counter()
-            for (word, sent), count in zip(asked, counts, strict=True):
-                begun = begun or sent
+            for (word, (number, sent)), count in zip(asked, counts, strict=True):
                 if count > 1:
                     raise ValueError(f"wrong output: {word} was sent once and counted {count} times")
                 if count:
                     del self._sent[word]
-                    if sent - begun >= self._warm:
+                    if number * TICK >= self._warm:
                         self.seconds.append(now - sent)
 
     async def _count(self, word: str) -> int:
