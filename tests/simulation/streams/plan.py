@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -15,7 +15,7 @@ from asyncmr.pipeline.limits import Limits
 from asyncmr.streaming import Windowing
 from tests.family import Mean, letters, many_letters, offset, sizes, sums, tuples
 from tests.simulation.faults import Weather
-from tests.simulation.jobs import ALPHABET
+from tests.simulation.jobs import ALPHABET, CountsRecords
 from tests.simulation.plan import engine_sizes, limits
 
 RETRIES = 3
@@ -83,7 +83,7 @@ class Life:
 @dataclass(frozen=True)
 class StreamPlan:
     """A stream. The last of its lives is in fair weather, and ends with its input. `kept`: its state outlives it.
-    `sinks`: its changes are written to a file, too."""
+    `sinks`: its changes are written to a file, too. `poison`: a line at which its mapper raises, which is left out."""
 
     seed: int
     name: str
@@ -93,10 +93,18 @@ class StreamPlan:
     lives: tuple[Life, ...]
     kept: bool
     sinks: bool
+    poison: str | None
+
+    @cached_property
+    def plain(self) -> Job:
+        """The job as a user would write it."""
+        return (JOBS | ORDERED)[self.name].replace(partitions=self.key_groups)
 
     @cached_property
     def job(self) -> Job:
-        return (JOBS | ORDERED)[self.name].replace(partitions=self.key_groups)
+        if self.poison is None:
+            return self.plain
+        return self.plain.replace(mapper=CountsRecords(self.plain.mapper, self.poison))
 
     @cached_property
     def windowing(self) -> Windowing:
@@ -113,20 +121,24 @@ class StreamPlan:
         name = draw.choice([*JOBS, *ORDERED])
         window = _window(draw, ordered=name in ORDERED)
         kept = draw.random() < 0.9
-        lives = draw.choice([1, 1, 2, 2, 3, 4]) if kept else 0
-        return cls(
-            seed,
-            name,
-            draw.choice([1, 2, 5, 16]),
-            window,
-            _sources(draw, ordered=name in ORDERED, timed=" event " in window),
-            tuple(
-                _life(draw, f"{seed}/{number}", fair=number == lives, kept=kept)
-                for number in range(lives + 1)
-            ),
-            kept,
-            sinks=kept and draw.random() < 0.4,
+        sources = _sources(draw, ordered=name in ORDERED, timed=" event " in window)
+        count = draw.choice([1, 1, 2, 2, 3, 4]) if kept else 0
+        lives = tuple(
+            _life(draw, f"{seed}/{number}", fair=number == count, kept=kept) for number in range(count + 1)
         )
+        groups, sinks = draw.choice([1, 2, 5, 16]), kept and draw.random() < 0.4
+        columns = name in ("columns", "partials")
+        poison = None if columns else _poison(draw, sources)
+        if poison is not None:
+            lives = tuple(map(_survived, lives))
+        return cls(seed, name, groups, window, sources, lives, kept, sinks, poison)
+
+
+def _survived(life: Life) -> Life:
+    """One of which every task is done at last: of one that is not, some line would be left out, and nobody could tell
+    which."""
+    weather = replace(life.weather, hangs=0.0, most_deaths=RETRIES)
+    return replace(life, weather=weather, retries=RETRIES, task_timeout=None)
 
 
 def _window(draw: random.Random, *, ordered: bool) -> str:
@@ -157,6 +169,17 @@ def _sources(draw: random.Random, *, ordered: bool, timed: bool) -> tuple[Source
             tokens = {f"token {at}": lines[at : at + each] for at in range(0, count, each)}
             found.append(Source(f"feed {number}", tokens=tokens))
     return tuple(found)
+
+
+def _poison(draw: random.Random, sources: tuple[Source, ...]) -> str | None:
+    """A line at which the mapper raises."""
+    lines = [
+        line
+        for source in sources
+        for some in (*source.partitions.values(), *source.tokens.values())
+        for line in some
+    ]
+    return draw.choice(lines) if lines and draw.random() < 0.2 else None
 
 
 def _line(draw: random.Random, time: int, jitter: int, *, timed: bool) -> str:

@@ -229,6 +229,7 @@ class _Process:
             keepers=life.keepers,
             retries=life.retries,
             task_timeout=life.task_timeout,
+            on_error="fail" if plan.poison is None else "skip",
             setup_timeout=life.task_timeout,
             executor="inline",
             clock=Clock(run.now),

@@ -177,14 +177,14 @@ class Witness:
 
     def _left(self, lines: list[str], known: Known) -> list[str]:
         """Those of these lines that are not aside."""
-        if not known.aside:
-            return lines
         aside = Counter(line for _, line in known.aside)
         left = []
         for line in lines:
             if aside[line]:
                 aside[line] -= 1
             else:
+                if line == self._plan.poison:
+                    self._broken.append(f"{line!r} cannot be mapped, and was not set aside")
                 left.append(line)
         if aside.total():
             self._broken.append(f"lines are aside that nobody gave, or twice: {+aside}")
@@ -198,6 +198,10 @@ class Witness:
 
     def _check_aside(self, reason: str, line: str) -> None:
         time, windowing = time_of(line), self._plan.windowing
+        if reason == "failed":
+            if line != self._plan.poison:
+                self._broken.append(f"{line!r} is set aside as failed, and nothing was wrong with it")
+            return
         if time is None or time > BELIEVED:
             right = reason == ("untimed" if time is None else "ahead")
         else:
@@ -208,7 +212,7 @@ class Witness:
             self._broken.append(f"{line!r} is set aside as {reason!r}, and the latest time is {self.latest}")
 
     def _reduced(self, lines: list[str]) -> Table:
-        job = self._plan.job
+        job = self._plan.plain
         values: dict[Any, list[Any]] = {}
         for key, value in mapped(job, lines):
             values.setdefault(key, []).append(value)
