@@ -16,7 +16,7 @@ from asyncmr.protocols import Aggregator, Columns, Pair
 
 
 class AggregateReduction:
-    """An aggregator. A key's partial is its accumulator."""
+    """An aggregator. A key's partial is its accumulator. `counts`: that is the number of its pairs."""
 
     combines = True
     folds = True
@@ -24,19 +24,19 @@ class AggregateReduction:
 
     def __init__(self, aggregator: Aggregator) -> None:
         self._aggregator = aggregator
-        self._counts = type(aggregator) is Count
+        self.counts = type(aggregator) is Count
         self._adds = type(aggregator) in (Count, Sum)
         self._merge = operator.add if self._adds else aggregator.merge
         self.finishes = not self._adds
 
     def table(self) -> Table:
-        return Counter() if self._counts else {}
+        return Counter() if self.counts else {}
 
     def absorb(self, table: Table, pairs: list[Pair]) -> None:
         aggregator, key = self._aggregator, None
         zero, add = aggregator.zero, aggregator.add
         try:
-            if self._counts:
+            if self.counts:
                 table.update([key for key, _ in pairs])
                 return
             for key, value in pairs:
@@ -48,7 +48,7 @@ class AggregateReduction:
             fail_in_table("aggregator", aggregator, pairs, key, error)
 
     def absorb_columns(self, table: Table, columns: Columns) -> None:
-        if self._counts:
+        if self.counts:
             table.update(columns.keys)
         else:
             self.absorb(table, list(zip(columns.keys, columns.values, strict=True)))

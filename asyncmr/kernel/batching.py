@@ -70,7 +70,8 @@ class Input(NamedTuple):
 
 
 class Batching(SplitWork):
-    """One batch function at work; see `Mapping`, which it stands in for."""
+    """One batch function at work; see `Mapping`, which it stands in for. `counts`: the partials that it returns are
+    numbers of pairs."""
 
     _role = "records"
     _nothing: Any = ([], [])
@@ -80,6 +81,7 @@ class Batching(SplitWork):
         kind = batch_kind(mapper)
         assert kind is not None
         self._kind: BatchKind = kind
+        self.counts = False
 
     def into(self, outlet: Outlet) -> Iterator[Item]:
         """Takes all batches into `outlet`; gives the items that are complete."""
@@ -116,7 +118,7 @@ class Batching(SplitWork):
         for number, given in enumerate(self._inputs()):
             batch = self._call(given)
             self.records += given.records
-            self.pairs += len(batch.keys) if batch.pairs is None else batch.pairs
+            self.pairs += self._pairs(batch)
             yield given, batch
             if number == 0:  # it may have paid for an import
                 began, first = perf_counter(), given.stop
@@ -127,6 +129,12 @@ class Batching(SplitWork):
                     if len(cuts) > 2:
                         self.left = cuts
                         return
+
+    def _pairs(self, batch: ColumnBatch) -> int:
+        """How many pairs a batch stands for."""
+        if self.counts and batch.partial and set(map(type, batch.values)) == {int}:
+            return sum(batch.values)
+        return len(batch.keys)
 
     def _inputs(self) -> Iterator[Input]:
         form, data, decoder = self._kind.form, self._data, self._decoder

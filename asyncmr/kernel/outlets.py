@@ -35,13 +35,11 @@ _COLUMN_SAMPLE = 64
 
 
 class ColumnBatch(NamedTuple):
-    """Pairs as columns. `partial`: the values are what a table keeps for a key, rather than values of it. `pairs`: how
-    many these stand for, where that is not the number of keys."""
+    """Pairs as columns. `partial`: the values are what a table keeps for a key, rather than values of it."""
 
     keys: list[Any]
     values: list[Any]
     partial: bool = False
-    pairs: int | None = None
 
     @property
     def counts(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from asyncmr.batches import batch_kind
 from asyncmr.contexts import within
 from asyncmr.functions import Mapper
+from asyncmr.kernel.aggregating import AggregateReduction
 from asyncmr.kernel.batching import Batching, mapper_for
 from asyncmr.kernel.blocks import Slice, decode_pairs
 from asyncmr.kernel.bounds import Bounds
@@ -75,6 +76,7 @@ class StepProgram:
         self._decoder = decoder
         self._encoder = encoder
         self._reduction = reduction
+        self._counts = isinstance(reduction, AggregateReduction) and reduction.counts
         self._layout = layout
         self._following = following
         self._preparation = preparation
@@ -295,10 +297,14 @@ class StepProgram:
     def _mapped(self, data: memoryview, start: int, stop: int) -> Work:
         """The mapper at work between two positions."""
         if self._guarding is None:
-            return self._mapping(self._mapper, self._decoder, data, start, stop)
-        guarded = GuardedMapping if self._mapping is Mapping else GuardedBatching
-        mapper, decoder = unparsed(self._mapper, self._decoder)
-        return guarded(self._guarding, mapper, decoder, data, start, stop)
+            work = self._mapping(self._mapper, self._decoder, data, start, stop)
+        else:
+            guarded = GuardedMapping if self._mapping is Mapping else GuardedBatching
+            mapper, decoder = unparsed(self._mapper, self._decoder)
+            work = guarded(self._guarding, mapper, decoder, data, start, stop)
+        if isinstance(work, Batching):
+            work.counts = self._counts
+        return work
 
     def _reduced(
         self, reduction: Reduction, keys: list[Any], table: Table, outlet: Results

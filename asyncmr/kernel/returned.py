@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,10 +15,6 @@ class NotColumns(Exception):
 
 def columns_of(returned: Any) -> ColumnBatch:
     """The columns that a batch function returned, in one of the forms that `asyncmr.batch` lists."""
-    if type(returned) is Counter:
-        return ColumnBatch(
-            list(returned), list(returned.values()), partial=True, pairs=_occurrences(returned)
-        )
     if isinstance(returned, Mapping):
         return ColumnBatch(list(returned), list(returned.values()), partial=True)
     keys, values = _pair(returned)
@@ -32,11 +27,6 @@ def columns_of(returned: Any) -> ColumnBatch:
             f"returned columns of unequal length, {len(key_list):,} keys and {len(value_list):,} values"
         )
     return ColumnBatch(key_list, value_list)
-
-
-def _occurrences(counter: Counter[Any]) -> int | None:
-    """How many pairs were counted, if its values are numbers of times."""
-    return sum(counter.values()) if set(map(type, counter.values())) == {int} else None
 
 
 def _pair(returned: Any) -> tuple[Any, Any]:

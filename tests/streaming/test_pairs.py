@@ -17,7 +17,7 @@ def counted(_keys, lines):
     return Counter(" ".join(lines).split())
 
 
-@pytest.mark.parametrize("job", [jobs.wordcount, Job(mapper=counted, aggregator=asyncmr.Sum())])
+@pytest.mark.parametrize("job", [jobs.wordcount, Job(mapper=counted, aggregator=asyncmr.Count())])
 async def test_every_word_is_a_pair(job):
     async with Stream(
         job, [Listed([b"to be or not to be\n", b"to be\n"])], executor="inline", workers=1
