@@ -12,7 +12,7 @@ from asyncmr.streaming.feed import Batch, Position, Surroundings
 from asyncmr.streaming.feeds.log_files import LogFiles
 
 # Seconds between two looks at a log that has nothing new: what a line may wait, at 50 microseconds of a thread a look.
-_LOOK = 0.1
+_LOOK = 0.05
 
 LINGER = 5.0
 
