@@ -6,7 +6,7 @@ A feed that fails, as one does whose broker goes away for a moment, is read agai
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, NoReturn, TypeVar
@@ -37,12 +37,12 @@ class _Stop:
         self.asked = True
         self._waiting.cancel()
 
-    async def unless_asked(self, waiting: Awaitable[T]) -> T | None:
-        """Awaits it, or gives None as soon as the reading is to end."""
+    async def unless_asked(self, waiting: Callable[[], Awaitable[T]]) -> T | None:
+        """Waits, or gives None as soon as the reading is to end."""
         if self.asked:  # a scope that is cancelled lets through what does not have to wait
             return None
         with CancelScope() as self._waiting:
-            return await waiting
+            return await waiting()
         return None
 
 
@@ -120,7 +120,7 @@ class Readers:
             while not stop.asked:
                 try:
                     async with aclosing(feed.batches(dict(given), around)) as batches:
-                        while (batch := await stop.unless_asked(anext(batches, None))) is not None:
+                        while (batch := await stop.unless_asked(partial(anext, batches, None))) is not None:
                             await outlet.send((feed, batch), len(batch.data))
                             failures = 0
                             if batch.position is not None:
@@ -139,7 +139,7 @@ class Readers:
                         error,
                         pause,
                     )
-                    await stop.unless_asked(around.clock.sleep(pause))
+                    await stop.unless_asked(partial(around.clock.sleep, pause))
 
     def _fail(self, feed: Feed, error: Exception) -> NoReturn:
         if isinstance(error, AsyncMRError):
