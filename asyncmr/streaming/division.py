@@ -40,8 +40,11 @@ class Division:
         `state_memory`: for all tables together.
 
         Raises:
+            UsageError: there are no keepers.
             MemoryBudgetError: it is too little for all of them.
         """
+        if keepers < 1:
+            raise UsageError(f"keepers={keepers} leaves the state without a process; give at least 1")
         total, count = memory_of(memory, 1.0), workers_of(workers, 1.0)
         spare = total - Limits.fixed(count) - _LEAST_WAITING - keepers * _KEEPER
         # What is merged into the tables takes as much again.

@@ -1,57 +1,31 @@
-"""A stream: a job that never ends, over feeds that never end, with state that outlives the process.
-
-      batches          splits            runs            changes
-    feeds ----> epochs ----> map workers ----> keepers ----> one transaction ----> updates
-                  |                                          (state, positions)
-               interval
-
-Every arrow is bounded. An epoch is what an interval's batches come to, and is committed whole or not at all.
-"""
+"""A stream: a job that never ends, over feeds that never end, with state that outlives the process."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from asyncmr.actors import Receiver, TaskScope, open_channel
-from asyncmr.engines.early import PRELOAD
 from asyncmr.engines.local import LocalEngine
-from asyncmr.engines.worker_log import WorkerLog
 from asyncmr.errors import ClosedError, UsageError
 from asyncmr.job import Job
 from asyncmr.kernel.decoding import TextLines
-from asyncmr.kernel.paned import PaneCut
-from asyncmr.kernel.sketch import Sketch
-from asyncmr.pipeline.resources import Resources
-from asyncmr.protocols import Decoder, Split
-from asyncmr.storage.disk import Disk
-from asyncmr.storage.folder import SpillFolder
-from asyncmr.streaming.committed import Committed, seconds
+from asyncmr.protocols import Decoder
+from asyncmr.streaming.committed import seconds
 from asyncmr.streaming.division import Division
-from asyncmr.streaming.epochs import Cut, Epoch, Epochs
-from asyncmr.streaming.failed import FAILED, FailureLimit
-from asyncmr.streaming.feed import Batch, Clock, Feed, Surroundings, SystemClock
-from asyncmr.streaming.identity import identity_of
-from asyncmr.streaming.keepers import Keepers
-from asyncmr.streaming.mapping import MappedSplit, StreamMapper, key_groups, streamable
+from asyncmr.streaming.failed import FAILED
+from asyncmr.streaming.feed import Clock, Feed, SystemClock
 from asyncmr.streaming.outputs import Outputs
-from asyncmr.streaming.progress import Progress
 from asyncmr.streaming.readers import Readers
+from asyncmr.streaming.running import Running
+from asyncmr.streaming.settings import Settings
 from asyncmr.streaming.sink import StreamSink
 from asyncmr.streaming.store import StateStore
-from asyncmr.streaming.totals import Totals
 from asyncmr.streaming.updates import Updates
-from asyncmr.streaming.view import QueueInfo, StreamStats, Update, WindowInfo
+from asyncmr.streaming.view import StreamStats, Update, WindowInfo
 from asyncmr.streaming.windowing import Windowing
-from asyncmr.streaming.windows import RunningTotals
-from asyncmr.workers import Pool
-
-# What feeds have given and no epoch has taken yet.
-_BATCHES = 8 << 20
 
 
 class Stream:
@@ -120,40 +94,26 @@ class Stream:
         make_store: Callable[..., StateStore] = StateStore,
         **tuning: Any,
     ) -> None:
-        streamable(job)
-        self._job = job
-        self._windowing = Windowing.of(window)
-        self._windowed = not isinstance(self._windowing.windows, RunningTotals)
-        if not interval > 0:
-            raise UsageError(f"interval={interval} is no time; give seconds between two commits, 0.2 say")
-        if isinstance(skip_limit, float):
-            raise UsageError(
-                f"skip_limit={skip_limit} is a share, and of a stream nobody knows the whole; give a number, for the "
-                "life of the state, or None for any"
-            )
-        if keepers < 1:
-            raise UsageError(f"keepers={keepers} leaves the state without a process; give at least 1")
-        if max_keys is not None and max_keys < key_groups(job):
-            raise UsageError(
-                f"max_keys={max_keys} is less than one key for each of the {key_groups(job)} key groups that the state "
-                "is divided into; give more, or the job fewer partitions="
-            )
-        self._max_keys = max_keys
-        self._division = Division.of(memory, workers, keepers, state_memory)
-        self._folder = None if state is None else os.fspath(state)
-        self._interval = interval
-        self._skip_limit = skip_limit
-        self._keeper_count = keepers
-        self._executor: Literal["process", "thread", "inline"] = executor
-        self._decoder = decoder or TextLines()
-        self._clock = clock or SystemClock()
-        self._durable = durable and state is not None
-        self._make_store = make_store
+        self._settings = Settings(
+            job,
+            Windowing.of(window),
+            Division.of(memory, workers, keepers, state_memory),
+            state,
+            interval=interval,
+            keepers=keepers,
+            executor=executor,
+            max_keys=max_keys,
+            skip_limit=skip_limit,
+            decoder=decoder or TextLines(),
+            clock=clock or SystemClock(),
+            durable=durable and state is not None,
+            make_store=make_store,
+        )
         if hash_key is not None:
             tuning["hash_key"] = hash_key
-        self._engine = LocalEngine(
+        engine = LocalEngine(
             workers=workers,
-            memory=self._division.engine,
+            memory=self._settings.division.engine,
             retries=retries,
             task_timeout=task_timeout,
             setup_timeout=setup_timeout,
@@ -163,83 +123,19 @@ class Stream:
             executor=executor,
             **tuning,
         )
-        self._stack: AsyncExitStack | None = None
-        self._entered = False
         self._readers = Readers(feeds, job.title, retries=retries)
         self._updates = Updates()
-        self._outputs = Outputs(tuple(sinks), job.title)
-        self._queues: list[Callable[[], list[QueueInfo]]] = []
+        outputs = Outputs(tuple(sinks), job.title)
+        self._running = Running(self._settings, engine, self._readers, self._updates, outputs)
+        self._stack: AsyncExitStack | None = None
+        self._entered = False
 
     async def __aenter__(self) -> Self:
         if self._entered:
             raise ClosedError("a stream is entered once; make another one with the same state to go on")
         self._entered = True
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._engine)
-            resources = await stack.enter_async_context(self._engine.lend())
-            mapper = StreamMapper(
-                self._job, resources, self._decoder, self._outputs.encoders, self._windowing.rule
-            )
-            stack.push_async_exit(self._keep_updates)
-            if mapper.memory:
-                await resources.memory.reserve(mapper.memory)
-            disk = await stack.enter_async_context(
-                Disk(lambda threads, name: self._engine.threads(1, "asyncmr-state"))
-            )
-            store = await self._open(stack, disk, resources)
-            around = Surroundings(
-                resources.disk,
-                self._clock,
-                durable=self._durable,
-                known=lambda feed, token: disk.run(store.has_token, feed, token),
-            )
-            await self._open_outputs(stack, store, disk, around)
-            log = WorkerLog()
-            stack.push_async_callback(log.flush)
-            pool = await stack.enter_async_context(
-                Pool(
-                    self._keeper_count,
-                    self._executor,
-                    resources.limits.split,
-                    all_needed=True,
-                    preload=PRELOAD,
-                    on_output=log.take,
-                    slots=self._engine.slots,
-                    threads=self._engine.threads,
-                )
-            )
-            keepers = Keepers(
-                pool,
-                mapper.program,
-                mapper.partitioning,
-                job=self._job.title,
-                store=store,
-                disk=disk,
-                blocks=resources.store,
-                tolerance=resources.tolerance,
-                room=self._division.tables,
-                most=self._max_keys,
-            )
-            stack.push_async_callback(keepers.close)
-            await keepers.load()
-            self._committed = Committed(
-                store,
-                disk,
-                keepers,
-                mapped=resources.store,
-                windowing=self._windowing,
-                progress=await self._progress(store, disk),
-                positions=await disk.run(store.positions),
-                totals=Totals.restored(await disk.run(store.noted, "totals")),
-                left_out=Sketch.of_text(await disk.run(store.noted, "left out")),
-                updates=self._updates,
-                limit=FailureLimit(self._job.title, self._skip_limit),
-                outputs=self._outputs,
-                clock=self._clock,
-            )
-            self._mapper = mapper
-            self._scope = await stack.enter_async_context(TaskScope())
-            self._start(store, disk, resources, around)
+            await self._running.open(stack)
             self._stack = stack.pop_all()
         return self
 
@@ -249,87 +145,10 @@ class Stream:
         stack, self._stack = self._stack, None
         if stack is None:
             return None
-        self._committed.stop()
+        self._running.committed.stop()
         self._updates.end()
         self._readers.stop()
         return await stack.__aexit__(kind, error, trace)
-
-    async def _open(self, stack: AsyncExitStack, disk: Disk, resources: Resources) -> StateStore:
-        folder = self._folder
-        if folder is None:
-            private = SpillFolder()  # if this process is killed, the next engine sweeps it
-            stack.push_async_callback(disk.run, private.leave)
-            folder = os.path.join(await disk.run(private.open), "state")
-        store = self._make_store(folder, durable=self._durable)
-        identity = identity_of(self._job, self._windowing, self._decoder, resources.hasher)
-        # First, since whoever is cancelled while it is opened is told so when it is open.
-        stack.push_async_callback(disk.run, store.close)
-        await disk.run(store.open, identity)
-        return store
-
-    async def _open_outputs(
-        self, stack: AsyncExitStack, store: StateStore, disk: Disk, around: Surroundings
-    ) -> None:
-        stack.push_async_callback(self._outputs.close)
-        if await self._outputs.open(await disk.run(store.noted, "sinks") or {}, around):
-            await disk.run(store.note, {"sinks": self._outputs.positions})
-
-    async def _keep_updates(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            await self._updates.keep()
-
-    async def _progress(self, store: StateStore, disk: Disk) -> Progress:
-        idle = self._windowing.idle_ms / 1000
-        saved = await disk.run(store.noted, "time")
-        if saved is None:
-            return Progress(idle=idle)
-        return Progress.restored(saved, idle=idle, now=self._clock.time())
-
-    def _start(self, store: StateStore, disk: Disk, resources: Resources, around: Surroundings) -> None:
-        epochs = Epochs(
-            self._scope,
-            resources.pool.segments,
-            self._clock,
-            interval=self._interval,
-            first=store.epoch + 1,
-            concurrency=resources.pool.workers + 1,
-            map=self._map,
-            known=around.known,
-            begin=self._committed.progress.begin,
-            pane_of=self._pane_of,
-            ticks=self._windowed,
-            most=self._division.epoch,
-        )
-        batches_out, batches_in = open_channel("batches", _BATCHES, tuple[Feed, Batch])
-        epochs_out, epochs_in = open_channel("epochs", 1, Epoch)
-        self._queues = [
-            partial(_queue, batches_in),
-            epochs.queues,
-            partial(_queue, epochs_in),
-            self._committed.queues,
-            lambda: [self._updates.queue()],
-        ]
-        self._readers.start(self._scope, self._committed.positions, around, batches_out)
-        self._scope.spawn(lambda: epochs.collect(batches_in), name="epochs")
-        self._scope.spawn(lambda: epochs.close(epochs_out), name="interval")
-        self._scope.spawn(lambda: self._committed.take(epochs, epochs_in), name="commit")
-
-    def _pane_of(self, batch: Batch) -> int:
-        """The pane of all lines of a batch; any one where each line has a time of its own."""
-        windowing = self._windowing
-        return (
-            0
-            if windowing.rule is not None
-            else windowing.pane_at(batch.time, self._committed.progress.watermark)
-        )
-
-    async def _map(self, split: Split, cut: Cut) -> MappedSplit:
-        windowing = self._windowing
-        if windowing.rule is None:
-            return await self._mapper.map(split, cut.pane)
-        believed = windowing.believed(self._clock.time())
-        sections = tuple(end for _, end in cut.sections)
-        return await self._mapper.map(split, PaneCut(windowing.open_from(cut.told), believed, sections))
 
     def __aiter__(self) -> AsyncGenerator[Update, None]:
         return self.updates()
@@ -346,7 +165,7 @@ class Stream:
         self._check()
         if k < 1:
             raise UsageError(f"top({k}) asks for no key at all; give 1 or more")
-        return await self._committed.top(k, window)
+        return await self._running.committed.top(k, window)
 
     async def get(self, key: Any, window: float | None = None) -> Any:
         """The value of a key; None if it has none.
@@ -355,24 +174,24 @@ class Stream:
             KeyTypeError: this can be no key.
         """
         self._check()
-        return await self._committed.get(key, window)
+        return await self._running.committed.get(key, window)
 
     async def windows(self) -> list[WindowInfo]:
         """The windows that the state holds, oldest first."""
         self._check()
-        return await self._committed.windows()
+        return await self._running.committed.windows()
 
     async def set_aside(self) -> list[tuple[str, bytes]]:
         """Lines that count nowhere, each block with the reason: "late", "untimed" or "ahead", as by their time, or
         "failed", as the mapper did; the latest 64 MiB."""
         self._check()
-        return await self._committed.set_aside()
+        return await self._running.committed.set_aside()
 
     def stats(self) -> StreamStats:
         """How the stream is doing."""
         self._check()
-        committed = self._committed
-        store, now = committed.store, self._clock.time()
+        committed = self._running.committed
+        store, now = committed.store, self._settings.clock.time()
         return StreamStats(
             epoch=store.epoch,
             committed_at=store.time,
@@ -389,8 +208,8 @@ class Stream:
             late=store.aside.get("late", 0),
             skipped=store.aside.get(FAILED, 0),
             counters=committed.totals.counters,
-            watermark=seconds(committed.progress.watermark) if self._windowed else None,
-            queues=tuple(info for queues in self._queues for info in queues()),
+            watermark=seconds(committed.progress.watermark) if self._settings.windowed else None,
+            queues=self._running.queues(),
             state_bytes=store.size,
             sources=self._readers.infos(committed.positions),
         )
@@ -403,7 +222,7 @@ class Stream:
     async def join(self) -> None:
         """Returns when every feed has ended, and all that they gave is committed."""
         self._check()
-        await self._committed.ended.wait()
+        await self._running.committed.ended.wait()
 
     async def drain(self) -> None:
         """Reads no more, and returns when all that was read is committed; questions are still answered.
@@ -411,9 +230,9 @@ class Stream:
         A feed that others push into is closed, and what it holds counts as read. Windows that are open stay open.
         """
         self._check()
-        self._committed.stop()
+        self._running.committed.stop()
         self._readers.finish()
-        await self._committed.ended.wait()
+        await self._running.committed.ended.wait()
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[Mapping[str, Any]]:
@@ -427,8 +246,3 @@ class Stream:
     def _check(self) -> None:
         if self._stack is None:
             raise ClosedError("this stream is not open; use it as `async with Stream(...) as stream:`")
-
-
-def _queue(end: Receiver[Any]) -> list[QueueInfo]:
-    stats = end.stats()
-    return [QueueInfo(stats.name, stats.bytes, stats.capacity)]

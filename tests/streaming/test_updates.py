@@ -54,4 +54,4 @@ async def test_what_nobody_reads_any_more_leaves_the_block_store():
         await anext(updates)
         await updates.aclose()
         await running.join()
-        assert running._committed._mapped.stats().blocks == 0
+        assert running._running.committed._mapped.stats().blocks == 0

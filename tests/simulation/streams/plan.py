@@ -232,7 +232,7 @@ STEPS = ("begin", "deltas", "positions", "tokens", "commit", "committed", "cold"
 def _sizes(draw: random.Random) -> dict[str, int]:
     pipe = draw.choice([0, 60, 64 * 1024])
     return {
-        "streaming.stream._BATCHES": draw.choice([1, 100, 8 << 20]),
+        "streaming.running._BATCHES": draw.choice([1, 100, 8 << 20]),
         "streaming.epochs.SPLIT_BYTES": draw.choice([1, 100, 1000, 4 << 20]),
         "streaming.epochs.EPOCH_BYTES": draw.choice([1, 300, 32 << 20]),
         "streaming.epochs.PIPE_BYTES": pipe,
