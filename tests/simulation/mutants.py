@@ -204,14 +204,14 @@ def frees_what_it_merges(real: Any) -> Any:
     return round
 
 
-@mutant(SplitMapper, "_map")
+@mutant(SplitMapper, "committed")
 def gives_a_buffer_back_while_it_is_read(real: Any) -> Any:
-    async def map(self: SplitMapper, split: Any, fused: bool) -> Any:
+    async def committed(self: SplitMapper, split: Any, **options: Any) -> Any:
         if split.buffer is not None:
             asyncio.get_running_loop().call_later(0.002, split.buffer.release)
-        return await real(self, split, fused)
+        return await real(self, split, **options)
 
-    return map
+    return committed
 
 
 @mutant(Spill, "drop")
