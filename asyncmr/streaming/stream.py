@@ -154,7 +154,7 @@ class Stream:
         return self.updates()
 
     def updates(self) -> AsyncGenerator[Update, None]:
-        """What each epoch changes, from now on; ends when the feeds do.
+        """What each epoch changes, from when the first is asked for; ends when the feeds do.
 
         None is lost: when eight mebibytes wait for one who iterates, the stream waits, and its feeds with it.
         """
