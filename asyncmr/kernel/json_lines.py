@@ -111,7 +111,7 @@ def _line(key: Any, value: Any) -> bytes:
     for what, item in (("key", key), ("value of the key", value)):
         try:
             text = _texts([item])[0]
-            if not _is_unicode(text) and _surrogates_meet(item):
+            if not is_unicode(text) and _surrogates_meet(item):
                 raise ValueError("two lone surrogates lie side by side")
         except (TypeError, ValueError, RecursionError) as error:
             told = excerpt(key)
@@ -121,12 +121,13 @@ def _line(key: Any, value: Any) -> bytes:
                 key=told,
             ) from error
     line = f'{{"key": {_encode(key)}, "value": {_encode(value)}}}\n'
-    if not _is_unicode(line):
+    if not is_unicode(line):
         line = f'{{"key": {_encode_ascii(key)}, "value": {_encode_ascii(value)}}}\n'
     return line.encode()
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 has bytes for it: not for a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:

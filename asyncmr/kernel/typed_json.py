@@ -18,6 +18,7 @@ from typing import Any
 from asyncmr.errors import FormatError
 from asyncmr.kernel.failures import excerpt
 from asyncmr.kernel.json_classes import read_object, read_standard, write_object
+from asyncmr.kernel.json_lines import is_unicode
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
 # Of longer ints Python reads no decimal text, since that takes quadratic time.
@@ -31,7 +32,7 @@ def texts(column: list[Any]) -> list[str]:
         FormatError: one of them would not come back as it was.
     """
     kinds = set(map(type, column))
-    if kinds == {str} and _is_unicode("".join(column)):
+    if kinds == {str} and is_unicode("".join(column)):
         return list(map(encode_basestring, column))
     if kinds == {int} and max(map(int.bit_length, column)) < _DECIMAL_BITS:
         return list(map(int.__repr__, column))
@@ -83,20 +84,12 @@ def _read(name: str, held: Any) -> Any:
         raise ValueError(f"{excerpt(held)} is no {name}: {error}") from error
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _same(value: Any) -> Any:
     return value
 
 
 def _str(value: str) -> Any:
-    if value.isascii() or _is_unicode(value):
+    if value.isascii() or is_unicode(value):
         return value
     return {"$str": _base64(value.encode("utf-8", "surrogatepass"))}
 
@@ -118,7 +111,7 @@ def _set(value: Iterable[Any]) -> list[Any]:
 
 
 def _dict(value: dict[Any, Any]) -> Any:
-    if all(type(key) is str and key[:1] != "$" and _is_unicode(key) for key in value):
+    if all(type(key) is str and key[:1] != "$" and is_unicode(key) for key in value):
         return {key: plain(item) for key, item in value.items()}
     return {"$dict": _pairs(value)}
 
