@@ -134,8 +134,11 @@ class Epochs:
                     with self._pause:
                         await self._clock.sleep(self._interval)
                 async with self._guard:
-                    epoch, ended = self._epoch, self._ended
+                    epoch = self._epoch
                     await self._begin_last(epoch)
+                    ended = (
+                        self._ended
+                    )  # as of now: the last feed may have ended while this waited for a worker
                     something = bool(
                         epoch.cuts or epoch.positions or epoch.tokens or epoch.told or self._ticks
                     )
