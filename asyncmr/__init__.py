@@ -14,8 +14,9 @@ Names are loaded on first use, because every worker process imports this package
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from asyncmr.lazy import loading
 
 if TYPE_CHECKING:
     from asyncmr.aggregators import Count, Distinct, Max, Mean, Min, Sum, TopK
@@ -156,15 +157,11 @@ _MODULES = {
     "shortcuts": ("collect", "run", "start", "stream"),
     "started": ("StartedJob",),
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names}
+_HOME = dict.fromkeys(__all__, "errors") | {
+    name: module for module, names in _MODULES.items() for name in names
+}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME.get(name, 'errors')}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loading(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -12,8 +12,9 @@ Names are loaded on first use, as those of `asyncmr` are.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from asyncmr.lazy import loading
 
 if TYPE_CHECKING:
     from asyncmr.kernel.results import JsonResults, ResultEncoder, Results
@@ -57,35 +58,31 @@ __all__ = [
 ]
 
 _HOME = {
-    "Batch": "asyncmr.streaming.feed",
-    "Clock": "asyncmr.streaming.feed",
-    "Exported": "asyncmr.streaming.exporting",
-    "Feed": "asyncmr.streaming.feed",
-    "Imported": "asyncmr.streaming.importing",
-    "JsonResults": "asyncmr.kernel.results",
-    "Origin": "asyncmr.streaming.feed",
-    "ResultEncoder": "asyncmr.kernel.results",
-    "Results": "asyncmr.kernel.results",
-    "Sliding": "asyncmr.streaming.windows",
-    "StateInfo": "asyncmr.streaming.inspecting",
-    "Stream": "asyncmr.streaming.stream",
-    "StreamSink": "asyncmr.streaming.sink",
-    "StreamStats": "asyncmr.streaming.view",
-    "Surroundings": "asyncmr.streaming.feed",
-    "Timestamp": "asyncmr.kernel.timestamps",
-    "Tumbling": "asyncmr.streaming.windows",
-    "Update": "asyncmr.streaming.view",
-    "View": "asyncmr.streaming.view",
-    "WindowInfo": "asyncmr.streaming.view",
-    "WindowKeys": "asyncmr.streaming.inspecting",
-    "Windowing": "asyncmr.streaming.windowing",
-    "export_state": "asyncmr.streaming.exporting",
-    "import_state": "asyncmr.streaming.importing",
-    "inspect_state": "asyncmr.streaming.inspecting",
+    "Batch": "streaming.feed",
+    "Clock": "streaming.feed",
+    "Exported": "streaming.exporting",
+    "Feed": "streaming.feed",
+    "Imported": "streaming.importing",
+    "JsonResults": "kernel.results",
+    "Origin": "streaming.feed",
+    "ResultEncoder": "kernel.results",
+    "Results": "kernel.results",
+    "Sliding": "streaming.windows",
+    "StateInfo": "streaming.inspecting",
+    "Stream": "streaming.stream",
+    "StreamSink": "streaming.sink",
+    "StreamStats": "streaming.view",
+    "Surroundings": "streaming.feed",
+    "Timestamp": "kernel.timestamps",
+    "Tumbling": "streaming.windows",
+    "Update": "streaming.view",
+    "View": "streaming.view",
+    "WindowInfo": "streaming.view",
+    "WindowKeys": "streaming.inspecting",
+    "Windowing": "streaming.windowing",
+    "export_state": "streaming.exporting",
+    "import_state": "streaming.importing",
+    "inspect_state": "streaming.inspecting",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__ = loading(__name__, _HOME)

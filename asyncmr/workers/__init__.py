@@ -13,8 +13,9 @@ Names are loaded on first use, since every worker process imports this package.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from asyncmr.lazy import loading
 
 if TYPE_CHECKING:
     from asyncmr.workers.failures import RemoteError, SlotDied, SlotTimeout
@@ -45,25 +46,21 @@ __all__ = [
 ]
 
 _HOME = {
-    "Account": "fairness",
-    "Buffer": "session",
-    "Pool": "pool",
-    "PoolStats": "pool",
-    "Program": "program",
-    "Received": "wire",
-    "RemoteError": "failures",
-    "Reply": "session",
-    "Said": "output",
-    "Segment": "segments",
-    "SegmentRange": "segments",
-    "Segments": "segments",
-    "Session": "session",
-    "SlotDied": "failures",
-    "SlotTimeout": "failures",
+    "Account": "workers.fairness",
+    "Buffer": "workers.session",
+    "Pool": "workers.pool",
+    "PoolStats": "workers.pool",
+    "Program": "workers.program",
+    "Received": "workers.wire",
+    "RemoteError": "workers.failures",
+    "Reply": "workers.session",
+    "Said": "workers.output",
+    "Segment": "workers.segments",
+    "SegmentRange": "workers.segments",
+    "Segments": "workers.segments",
+    "Session": "workers.session",
+    "SlotDied": "workers.failures",
+    "SlotTimeout": "workers.failures",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = loading(__name__, _HOME)

@@ -16,8 +16,9 @@ Names are loaded on first use.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from asyncmr.lazy import loading
 
 if TYPE_CHECKING:
     from asyncmr.streaming.feeds.feed_of_items import FeedOf
@@ -30,17 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["FeedOf", "FolderFeed", "StandardInputFeed", "TCPFeed", "TailFeed", "UnixFeed", "feed_of"]
 
 _HOME = {
-    "FeedOf": "feed_of_items",
-    "FolderFeed": "folder",
-    "StandardInputFeed": "standard_input",
-    "TCPFeed": "listening",
-    "TailFeed": "tail",
-    "UnixFeed": "listening",
-    "feed_of": "spec",
+    "FeedOf": "streaming.feeds.feed_of_items",
+    "FolderFeed": "streaming.feeds.folder",
+    "StandardInputFeed": "streaming.feeds.standard_input",
+    "TCPFeed": "streaming.feeds.listening",
+    "TailFeed": "streaming.feeds.tail",
+    "UnixFeed": "streaming.feeds.listening",
+    "feed_of": "streaming.feeds.spec",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = loading(__name__, _HOME)

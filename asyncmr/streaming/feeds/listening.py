@@ -60,9 +60,21 @@ class _ListeningFeed:
         """Returns when clients can connect."""
         await self._listens.wait()
 
-    async def _batches(
-        self, listener: socket.socket, surroundings: Surroundings
+    async def _listen(self, surroundings: Surroundings) -> socket.socket:
+        raise NotImplementedError
+
+    def _left(self) -> None:
+        """The socket is closed."""
+
+    async def batches(
+        self, positions: Mapping[str, Position], surroundings: Surroundings, /
     ) -> AsyncGenerator[Batch, None]:
+        """Never ends. Cancelled, it closes all connections.
+
+        Raises:
+            InputError: it cannot listen there.
+        """
+        listener = await self._listen(surroundings)
         clock = surroundings.clock
         line = surroundings.line_limit
         limits = Limits(self._connections, self._idle, line, _HELD_LINES * line)
@@ -82,6 +94,7 @@ class _ListeningFeed:
             self._listens.clear()
             self._refused, self._clients = clients.refused, None
             clients.close()
+            self._left()
 
 
 class TCPFeed(_ListeningFeed):
@@ -125,22 +138,10 @@ class TCPFeed(_ListeningFeed):
         """Where it listens: the port that the system chose, if it was to."""
         return self._port
 
-    async def batches(
-        self, positions: Mapping[str, Position], surroundings: Surroundings, /
-    ) -> AsyncGenerator[Batch, None]:
-        """Never ends. Cancelled, it closes all connections.
-
-        Raises:
-            InputError: it cannot listen there.
-        """
+    async def _listen(self, surroundings: Surroundings) -> socket.socket:
         listener = await _made(surroundings, tcp_listener, self._host, self._port)
         self._port = listener.getsockname()[1]
-        batches = self._batches(listener, surroundings)
-        try:
-            async for batch in batches:
-                yield batch
-        finally:
-            await batches.aclose()
+        return listener
 
 
 class UnixFeed(_ListeningFeed):
@@ -157,23 +158,13 @@ class UnixFeed(_ListeningFeed):
         self._path = os.path.abspath(path)
         super().__init__(f"unix:{self._path}", connections, idle, None)
 
-    async def batches(
-        self, positions: Mapping[str, Position], surroundings: Surroundings, /
-    ) -> AsyncGenerator[Batch, None]:
-        """Never ends. Cancelled, it closes all connections.
-
-        Raises:
-            InputError: it cannot listen there.
-        """
+    async def _listen(self, surroundings: Surroundings) -> socket.socket:
         listener = await _made(surroundings, unix_listener, self._path)
-        inode = inode_of(self._path)
-        batches = self._batches(listener, surroundings)
-        try:
-            async for batch in batches:
-                yield batch
-        finally:
-            await batches.aclose()
-            remove_socket(self._path, inode)
+        self._inode = inode_of(self._path)
+        return listener
+
+    def _left(self) -> None:
+        remove_socket(self._path, self._inode)
 
 
 async def _made(surroundings: Surroundings, make: Callable[..., socket.socket], *args: Any) -> socket.socket:
